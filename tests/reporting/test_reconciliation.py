@@ -1,0 +1,125 @@
+"""The recount finds every wrong cell, raises an alarm, and finds nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from programs.models import Mark
+from reporting import reconciliation, recount, statistics
+from reporting.models import Reconciliation, Statistic
+from reporting.reconciliation import reconcile
+from reporting.statistics import refresh
+from tests.reporting.naive import assert_exact
+
+pytestmark = pytest.mark.django_db
+
+
+def test_clean_cells_pass(lived_in: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
+    assert reconcile() == []
+    noted = Reconciliation.objects.get()
+    assert (noted.cells, noted.differences, noted.busy_months) == (Statistic.objects.count(), 0, 0)
+    assert not caplog.records
+
+
+def test_every_corrupted_cell_is_found(lived_in: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
+    dice = random.Random(20250317)
+    cells = list(Statistic.objects.order_by("pk"))
+    picked = dice.sample(cells, 60)
+    for number, cell in enumerate(picked):
+        found = Statistic.objects.filter(pk=cell.pk)
+        if number % 6 == 4:
+            found.delete()
+        elif number % 6 == 5:
+            found.update(path="/1/")
+            cell.path = "/1/" if cell.path != "/1/" else ""
+            found.update(path=cell.path)
+        else:
+            column = reconciliation.COLUMNS[number % 4]
+            found.update(**{column: getattr(cell, column) + dice.choice([1, 7])})
+    # A cell of a unit that never did anything, of an indicator that is no more, of a month without records.
+    extra = {"unit": lived_in.elsewhere, "path": lived_in.elsewhere.path, "own": 3, "total": 3}
+    Statistic.objects.create(**extra, month=dt.date(2025, 1, 1), indicator="gone.count")
+    Statistic.objects.create(**extra, month=dt.date(2023, 7, 1), indicator="activities.count")
+
+    differences = reconcile()
+
+    wrong = {(cell.unit_id, cell.month, cell.indicator) for cell in picked}
+    wrong.add((lived_in.elsewhere.pk, dt.date(2025, 1, 1), "gone.count"))
+    wrong.add((lived_in.elsewhere.pk, dt.date(2023, 7, 1), "activities.count"))
+    assert {(d.unit_id, d.month, d.indicator) for d in differences} == wrong
+    noted = Reconciliation.objects.get()
+    assert noted.differences == len(differences) >= len(wrong) == 62
+    assert noted.examples[0] == [str(part) for part in vars(differences[0]).values()]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+    statistics.rebuild()
+    assert reconcile() == []
+    assert_exact()
+
+
+def test_a_mistake_in_the_counting_code_shows(
+    lived_in: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recount shares nothing with the code that it checks: here that code counts removed records too."""
+
+    def with_removed(kind: Any, first: dt.date, after: dt.date) -> Any:
+        return kind.model.objects.filter(occurred_on__gte=first, occurred_on__lt=after).order_by()
+
+    monkeypatch.setattr(recount, "present_records", with_removed)
+    statistics.rebuild()
+    units = {difference.unit_id for difference in reconcile()}
+    assert units == {lived_in.own.pk, lived_in.street.pk, lived_in.district.pk}
+
+
+def test_a_month_that_never_rests_is_not_called_wrong(
+    log: Any, tree: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody saves a record of the month during every attempt to compare it."""
+    caplog.set_level("WARNING", logger="reporting")
+    log("activities", tree.own, dt.date(2025, 1, 5))
+    log("activities", tree.own, dt.date(2025, 2, 5))
+    compare = reconciliation._compare
+
+    def interrupted(month: dt.date) -> Any:
+        outcome = compare(month)
+        if month.month == 1:
+            log("activities", tree.own, dt.date(2025, 1, 6))
+        return outcome
+
+    monkeypatch.setattr(reconciliation, "_compare", interrupted)
+    assert reconcile() == []
+    noted = Reconciliation.objects.get()
+    assert (noted.busy_months, noted.differences) == (1, 0)
+    assert noted.cells == Statistic.objects.filter(month="2025-02-01").count()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    refresh()
+    assert_exact()
+
+
+def test_waiting_marks_are_counted_before_the_comparison(log: Any, tree: SimpleNamespace) -> None:
+    log("activities", tree.own, dt.date(2025, 1, 5))
+    assert Mark.objects.exists()
+    assert reconcile() == []
+
+
+def test_the_command_lists_differences_and_fails(
+    log: Any, tree: SimpleNamespace, caplog: pytest.LogCaptureFixture
+) -> None:
+    log("activities", tree.own, dt.date(2025, 1, 5), participants=12)
+    out = io.StringIO()
+    call_command("statistics", "refresh", stdout=out)
+    call_command("statistics", "reconcile", stdout=out)
+    Statistic.objects.filter(unit=tree.street, indicator="activities.participants").update(total=13)
+    with pytest.raises(CommandError, match="1 differences"):
+        call_command("statistics", "reconcile", stdout=out)
+    assert "331002001 2025-01 activities.participants total: cell 13.00, records 12.00" in out.getvalue()
+    call_command("statistics", "rebuild", stdout=out)
+    call_command("statistics", "reconcile", stdout=out)
+    assert_exact()
