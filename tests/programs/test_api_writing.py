@@ -117,7 +117,7 @@ REFUSED = {
     "unknown series": {"series": "nonsense"},
     "negative": {"participants": -1},
     "absurd": {"participants": 10**9},
-    "future": {"occurred_on": (timezone.localdate() + dt.timedelta(days=1)).isoformat()},
+    "future": {"occurred_on": (timezone.localdate() + dt.timedelta(days=2)).isoformat()},
     "before the programme": {"occurred_on": "2007-12-31"},
     "no such day": {"occurred_on": "2026-02-30"},
     "foreign unit": {"unit": "331003001001"},
