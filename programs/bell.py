@@ -23,11 +23,12 @@ def listen(listener: Callable[[], None]) -> None:
 def ring_on_commit() -> None:
     """Ring once the transaction is committed: once for all of its records."""
     waiting = transaction.get_connection().run_on_commit
-    if all(function is not _ring for _savepoints, function, *_rest in waiting):
-        transaction.on_commit(_ring)
+    if all(function is not ring for _savepoints, function, *_rest in waiting):
+        transaction.on_commit(ring)
 
 
-def _ring() -> None:
+def ring() -> None:
+    """Ring at once; never raises."""
     for listener in _listeners:
         try:
             listener()

@@ -106,8 +106,16 @@ def files(bound: BoundField, widget: forms.FileInput) -> dict[str, Any]:
         "kind": "files",
         "control": draw(bound, "form-control", widget_type="file"),
         "accept": widget.attrs.get("accept", ""),
+        "kinds": named_kinds(widget.attrs.get("accept", "")),
+        "megabytes": (limits["max_bytes"] or 0) // 2**20,
         **limits,
     }
+
+
+def named_kinds(accept: str) -> list[str]:
+    """Suffixes as people say them: ".jpg,.jpeg,.pdf" are JPG and PDF."""
+    said = (suffix.strip(" .").upper().replace("JPEG", "JPG") for suffix in accept.split(","))
+    return [kind for kind in dict.fromkeys(said) if kind]
 
 
 def single(bound: BoundField, widget: forms.Widget) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.utils import translation
 from django.utils.cache import patch_cache_control
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
 ACTING_UNIT_KEY = "acting_unit"
 LAST_SEEN_KEY = "last_seen"
+# What a browser sends. Other methods would be taken for a GET by a function that asks for POST only.
+PAGE_METHODS = ("GET", "HEAD", "POST")
 REQUEST_ID = re.compile(r"[0-9A-Za-z-]{8,36}")
 
 
@@ -104,6 +106,8 @@ class AccessMiddleware:
         if requirement is None:
             logger.error("The view %s declares no permission and is denied.", view)
             raise PermissionDenied
+        if is_page(view) and request.method not in PAGE_METHODS:
+            return HttpResponseNotAllowed(PAGE_METHODS)
         actor: Actor | None = request.actor  # type: ignore[attr-defined]
         if requirement.public or actor is None:
             return None  # LoginRequiredMiddleware and DRF have turned strangers away from what is not public
@@ -140,6 +144,11 @@ def actor_of(request: HttpRequest) -> Actor:
         ip=client_ip(request),
         request_id=getattr(request, "request_id", ""),
     )
+
+
+def is_page(view: Callable[..., Any]) -> bool:
+    """Whether the view is a function; classes know their methods themselves."""
+    return not (hasattr(view, "cls") or hasattr(view, "view_class"))
 
 
 def is_api(request: HttpRequest) -> bool:

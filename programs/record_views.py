@@ -104,7 +104,10 @@ def record_removed(request: HttpRequest, kind: str) -> HttpResponse:
     removed = this.model.objects.removed().filter(removed_at__gt=since)
     records = visible(removed, _actor(request), Permission.RECORD_WRITE)
     context = {"list_url": reverse("record_list", args=[this.code]), "restore_days": RESTORE_DAYS}
-    return render(request, "records/removed.html", _list_context(request, this, records) | context)
+    listed = _list_context(request, this, records)
+    for row in listed["rows"]:
+        row["restore_url"] = reverse("record_restore", args=[this.code, row["pk"]])
+    return render(request, "records/removed.html", listed | context)
 
 
 def _list_context(request: HttpRequest, kind: RecordKind, records: QuerySet[Any]) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def _row(kind: RecordKind, record: Record, columns: list[Column]) -> dict[str, A
         for column in columns
     ]
     url = reverse("record_detail", args=[kind.code, record.pk])
-    return {"url": url, "cells": cells, "removed": record.is_removed}
+    return {"pk": record.pk, "url": url, "cells": cells, "removed": record.is_removed}
 
 
 @requires(Permission.RECORD_EXPORT)
@@ -360,7 +363,7 @@ def _form_page(
         "cancel_url": reverse(back[0], args=back[1]),
         "draft_key": draft_key(actor, kind, record),
         "attachments": _attachments(kind, record, actor, to_edit=True) if record else [],
-        "removed_attachments": _removed_attachments(kind, record) if record else [],
+        "removed_attachments": _removed_attachments(kind, record, actor) if record else [],
     }
     if sent_before is not None:
         context["sent_before"] = {
@@ -501,7 +504,9 @@ def _attachments(
     ]
 
 
-def _removed_attachments(kind: RecordKind, record: Record) -> list[dict[str, Any]]:
+def _removed_attachments(kind: RecordKind, record: Record, actor: Actor) -> list[dict[str, Any]]:
+    if not _may_open_files(kind, record, actor):
+        return []
     files = Attachment.objects.filter(kind=kind.code, record_id=record.pk, removed_at__isnull=False)
     return [
         {"name": file.name, "url": reverse("attachment_restore", args=[kind.code, record.pk, file.pk])}
@@ -510,12 +515,17 @@ def _removed_attachments(kind: RecordKind, record: Record) -> list[dict[str, Any
     ]
 
 
-def _file_or_404(kind: RecordKind, record: Record, file: int, *, removed: bool) -> Attachment:
+def _file_or_404(
+    kind: RecordKind, record: Record, file: int, actor: Actor, *, removed: bool = False
+) -> Attachment:
+    """The record's file (else 404), if the person reads what the files of this record hold (else 403)."""
     found = Attachment.objects.filter(
         pk=file, kind=kind.code, record_id=record.pk, removed_at__isnull=not removed
     ).first()
     if found is None:
         raise Http404
+    if not _may_open_files(kind, record, actor):
+        raise PermissionDenied
     return found
 
 
@@ -523,9 +533,7 @@ def _file_or_404(kind: RecordKind, record: Record, file: int, *, removed: bool) 
 def attachment(request: HttpRequest, kind: str, pk: int, file: int) -> HttpResponseBase:
     actor, this = _actor(request), kind_or_404(kind)
     record = get_record_or_404(this, actor, pk, removed=None)
-    found = _file_or_404(this, record, file, removed=False)
-    if not _may_open_files(this, record, actor):
-        raise PermissionDenied
+    found = _file_or_404(this, record, file, actor)
     try:
         return response_of(found)
     except FileNotFoundError:
@@ -537,7 +545,7 @@ def attachment(request: HttpRequest, kind: str, pk: int, file: int) -> HttpRespo
 def attachment_remove(request: HttpRequest, kind: str, pk: int, file: int) -> HttpResponse:
     actor, this = _actor(request), kind_or_404(kind)
     record = get_record_or_404(this, actor, pk, Permission.RECORD_WRITE)
-    found = _file_or_404(this, record, file, removed=False)
+    found = _file_or_404(this, record, file, actor)
     if request.method == "POST":
         remove_attachment(by=actor, kind=this, record=record, attachment=found)
         messages.success(
@@ -553,7 +561,7 @@ def attachment_remove(request: HttpRequest, kind: str, pk: int, file: int) -> Ht
 def attachment_restore(request: HttpRequest, kind: str, pk: int, file: int) -> HttpResponse:
     actor, this = _actor(request), kind_or_404(kind)
     record = get_record_or_404(this, actor, pk, Permission.RECORD_WRITE)
-    found = _file_or_404(this, record, file, removed=True)
+    found = _file_or_404(this, record, file, actor, removed=True)
     if request.method == "POST":
         try:
             restore_attachment(by=actor, kind=this, record=record, attachment=found)

@@ -55,7 +55,7 @@ class Standing(enum.Enum):
     ACTIVE = "active"
     EXPIRED = "expired"  # ended yesterday
     REVOKED = "revoked"
-    FUTURE = "future"  # begins tomorrow
+    FUTURE = "future"  # begins another day
     DEACTIVATED = "deactivated"  # the account is closed
     STRANGER = "stranger"  # not signed in
 
@@ -242,7 +242,7 @@ def expected(rule: Rule, method: str, person: Person, scope: str) -> set[Outcome
     """The outcomes that the table allows in one cell; more than one only where no harm can come of either."""
     need = rule.methods.get("GET" if method == "HEAD" else method)
     if need is None:
-        return _without_method(rule, person, scope)
+        return _without_method(rule, method, person, scope)
     if need is Open.PUBLIC:
         return {Outcome.OK}
     if not person.is_signed_in:
@@ -287,18 +287,19 @@ def _by_subject(subject: Subject, need: Permission, person: Person, scope: str, 
     return Outcome.OK if person.covers(need, position) else Outcome.FORBIDDEN
 
 
-def _without_method(rule: Rule, person: Person, scope: str) -> set[Outcome]:
+def _without_method(rule: Rule, method: str, person: Person, scope: str) -> set[Outcome]:
     """A method that the route does not have: 405, or the person is turned away before; never anything more.
 
-    A page may answer it as it answers GET. That nothing is written, and nothing leaks, is checked all the same.
+    A page that is only read may answer POST as it answers GET; what is no method of a page it does not answer. That
+    nothing is written, and nothing leaks, is checked all the same.
     """
     if not person.is_signed_in:
         return {
             Outcome.NO_METHOD,
             Outcome.SIGN_IN,
-            *([Outcome.OK] if Open.PUBLIC in rule.methods.values() else []),
+            *([Outcome.OK] if method == "POST" and Open.PUBLIC in rule.methods.values() else []),
         }
-    read = expected(rule, "GET", person, scope) if "GET" in rule.methods else set()
+    read = expected(rule, "GET", person, scope) if method == "POST" and "GET" in rule.methods else set()
     needs = [need for need in rule.methods.values() if isinstance(need, Permission)]
     turned_away = bool(needs) and not all(person.holds(need) for need in needs)
     return {Outcome.NO_METHOD} | read | ({Outcome.FORBIDDEN} if turned_away else set())
@@ -349,8 +350,8 @@ RULES: dict[str, Rule] = {
     "record_restore": Rule({"GET": WRITE, "POST": WRITE}, Subject.REMOVED_RECORD, writes=POST),
     "record_reveal": Rule({"GET": REVEAL, "POST": REVEAL}, Subject.RECORD),
     "attachment": Rule({"GET": VIEW}, Subject.FILE),
-    "attachment_remove": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD, writes=POST),
-    "attachment_restore": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD, writes=POST),
+    "attachment_remove": Rule({"GET": WRITE, "POST": WRITE}, Subject.FILE, writes=POST),
+    "attachment_restore": Rule({"GET": WRITE, "POST": WRITE}, Subject.FILE, writes=POST),
     # people
     "people_list": Rule({"GET": PEOPLE_}, lists="people"),
     "person_new": Rule({"GET": PEOPLE_, "POST": PEOPLE_}, Subject.OPEN_UNIT_IN_BODY, writes=POST),

@@ -303,7 +303,7 @@ MUTATIONS = [
     Mutation(
         "files of sensitive records open to who may not read them",
         PAGES,
-        "    if not _may_open_files(this, record, actor):\n        raise PermissionDenied\n",
+        "    if not _may_open_files(kind, record, actor):\n        raise PermissionDenied\n",
         "",
         "test_access and cases and attachment and not remove and not restore",
     ),
@@ -318,7 +318,7 @@ MUTATIONS = [
     Mutation(
         "the API lists every record",
         API,
-        "records = visible(self.kind.model.objects.present().for_detail(), actor)",
+        "records = visible(self.kind.model.objects.present().for_detail(), actor, listing=True)",
         "records = self.kind.model.objects.present().for_detail()",
         "test_access and api_activities_list",
     ),

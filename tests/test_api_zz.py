@@ -135,9 +135,12 @@ def test_every_answer_is_as_described(
     )
     schema.app = application
 
-    import time; t=time.time(); c=time.process_time()
+    import time
+
+    t = time.time()
+    c = time.process_time()
     failures, answers = run(schema)
-    print(role, sum(answers.values()), time.time()-t, time.process_time()-c, answers)
+    print(role, sum(answers.values()), time.time() - t, time.process_time() - c, answers)
     assert not failures, "\n\n".join(failures)
     assert {phase for phase, status in answers} == {
         "coverage",

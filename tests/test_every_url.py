@@ -22,13 +22,22 @@ from django.urls import reverse
 
 from programs import registry
 from programs.access import requirement_of
-from programs.field_classes import C3, class_of
 from programs.models import AuditEvent
 from programs.roles import ROLES, Permission
 from tests import access_table as table
 from tests import payloads
 from tests.access_table import ELSEWHERE, OWN, Open, Outcome, Person, Rule, Subject
-from tests.walker import Route, content_of, fill, marks_in, passing_world, routes, text_of
+from tests.walker import (
+    Route,
+    content_of,
+    fill,
+    marks_in,
+    passing_world,
+    routes,
+    sensitive,
+    text_of,
+    wanted_of,
+)
 
 ROUTES = routes()
 AXES = {
@@ -129,9 +138,7 @@ def outcome_of(route: Route, response: Any) -> Outcome | str:
 def faults(
     route: Route, rule: Rule, method: str, person: Person, scope: str, answer: Answer
 ) -> Iterator[str]:
-    wanted = table.expected(rule, method, person, scope)
-    if rule.subject is Subject.FILE and not table.opens_files(person, sensitive(route)):
-        wanted = {Outcome.FORBIDDEN if outcome is Outcome.OK else outcome for outcome in wanted}
+    wanted = wanted_of(route, rule, method, person, scope)
     changed = answer.written - TRACES
     allowed = Outcome.OK in wanted and Outcome.REFUSED not in wanted
     if Outcome.REFUSED in wanted:
@@ -149,12 +156,6 @@ def faults(
         yield "left an audit event of something done"
     if allowed and method in rule.writes and not changed:
         yield "was allowed and wrote nothing"
-
-
-def sensitive(route: Route) -> bool:
-    return route.kind is not None and any(
-        class_of(field) >= C3 for field in route.kind.model._meta.concrete_fields if not field.primary_key
-    )
 
 
 def leaks(rule: Rule, method: str, person: Person, answer: Answer) -> Iterator[str]:

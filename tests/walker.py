@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from programs import registry
 from programs.actions.units import create_unit, merge_units
+from programs.field_classes import C3, class_of
 from programs.middleware import LAST_SEEN_KEY
 from programs.models import Attachment, AuditEvent, Grant, Unit, User
 from programs.models.record import Record
@@ -43,8 +44,11 @@ from tests.access_table import (
     Open,
     Outcome,
     Person,
+    Rule,
     Standing,
+    Subject,
     expected,
+    opens_files,
     rule_for,
 )
 from tests.factories import sample_values
@@ -227,7 +231,7 @@ def _person(person: Person, units: dict[str, Unit]) -> User | None:
     state: dict[Standing, dict[str, Any]] = {
         Standing.EXPIRED: {"valid_to": today - day},
         Standing.REVOKED: {"revoked_at": timezone.now()},
-        Standing.FUTURE: {"valid_from": today + day},
+        Standing.FUTURE: {"valid_from": today + 2 * day},  # the run may pass midnight
     }
     if person.role:
         grant = {"valid_from": OPENED, **state.get(person.standing, {})}
@@ -311,6 +315,20 @@ def record_of(route: Route, world: SimpleNamespace, scope: str) -> Record:
     return world.records[route.kind.code][scope or OWN]
 
 
+def sensitive(route: Route) -> bool:
+    return route.kind is not None and any(
+        class_of(field) >= C3 for field in route.kind.model._meta.concrete_fields if not field.primary_key
+    )
+
+
+def wanted_of(route: Route, rule: Rule, method: str, person: Person, scope: str) -> set[Outcome]:
+    """What the table expects of this very route: files go with the class of the kind's fields."""
+    wanted = expected(rule, method, person, scope)
+    if rule.subject is Subject.FILE and not opens_files(person, sensitive(route)):
+        wanted = {Outcome.FORBIDDEN if outcome is Outcome.OK else outcome for outcome in wanted}
+    return wanted
+
+
 def pages() -> list[tuple[Route, Person]]:
     """Every page with people of different roles who may read it: all of them where the role makes the page."""
     found = []
@@ -320,7 +338,8 @@ def pages() -> list[tuple[Route, Person]]:
             continue
         if rule is None or "GET" not in rule.methods:
             continue
-        readers = [p for p in BY_ROLE if expected(rule, "GET", p, rule.subject.scopes[0]) == {Outcome.OK}]
+        first = rule.subject.scopes[0]
+        readers = [p for p in BY_ROLE if wanted_of(route, rule, "GET", p, first) == {Outcome.OK}]
         if Open.PUBLIC in rule.methods.values():
             readers = [person for person in PEOPLE if person.standing is Standing.STRANGER]
         found += [(route, person) for person in (readers if not route.parameters else readers[:1])]

@@ -92,7 +92,7 @@ def test_a_real_queue_that_is_down_costs_a_moment(broken: str) -> None:
         code = (
             "import django; django.setup()\n"
             "import time; from reporting import tasks; from programs import bell\n"
-            "begun = time.monotonic(); bell._ring(); bell._ring(); print(time.monotonic() - begun)"
+            "begun = time.monotonic(); bell.ring(); bell.ring(); print(time.monotonic() - begun)"
         )
         environment = {
             **os.environ,

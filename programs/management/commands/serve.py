@@ -27,8 +27,12 @@ from django.db import connections
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from programs import bell
+from programs.models import Mark
+
 LOG_LIMIT = 5 * 1024 * 1024
 START_SECONDS = 120  # a slow, busy machine; an idle one needs three
+FIGURES_SECONDS = 60  # the worker starts and counts the demo's records in a few
 STOP_SECONDS = 15
 PR_SET_PDEATHSIG = 1
 
@@ -200,6 +204,7 @@ class Command(BaseCommand):
             web.start()
             self.await_answer(web, host, port)
             worker.start()  # only now: on two cores a page is shown seconds earlier
+            self.await_figures()
             if not self.stopping:
                 self.welcome(address, web.log.parent)
             self.watch(web, worker)
@@ -225,6 +230,15 @@ class Command(BaseCommand):
                     returncode=web.exit_code or 1,
                 )
             time.sleep(0.1)
+
+    def await_figures(self) -> None:
+        """Until the worker has counted what is there, so that nobody's first page shows zeros; not for ever."""
+        deadline = time.monotonic() + FIGURES_SECONDS
+        if Mark.objects.exists():
+            bell.ring()
+        while not self.stopping and time.monotonic() < deadline and Mark.objects.exists():
+            time.sleep(0.1)
+        connections.close_all()
 
     def watch(self, web: Child, worker: Child) -> None:
         """Until asked to stop. A lost worker is started again; without the web server there is no portal."""
