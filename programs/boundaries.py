@@ -7,6 +7,7 @@ names the units whose past differs from them.
 from __future__ import annotations
 
 import datetime as dt
+import enum
 
 from django.db.models import F, Q
 
@@ -15,23 +16,30 @@ from programs.models.unit import Placement, Unit, month_bounds, month_of, path_i
 Span = tuple[dt.date | None, dt.date | None]  # months from the first, until before the second; None: no bound
 
 
-def placed_under(unit: Unit, today: Q | None = None) -> Q:
+class Boundaries(enum.StrEnum):
+    """Where a unit counts: every month where it stood then, or all of them where it stands now."""
+
+    OF_THE_TIME = "time"
+    TODAY = "today"
+
+
+def placed_under(unit: Unit, today: Q | None = None, boundaries: Boundaries = Boundaries.OF_THE_TIME) -> Q:
     """The condition for records led by units that stood at or below `unit` in the month of the record.
 
     `today` may say in another form which units stand there now.
     """
-    return _placed_under(unit, "occurred_on", today)
+    return _placed_under(unit, "occurred_on", today, boundaries)
 
 
-def jointly_under(unit: Unit, record: str) -> Q:
+def jointly_under(unit: Unit, record: str, boundaries: Boundaries = Boundaries.OF_THE_TIME) -> Q:
     """The same over a table of joint units, whose column `record` names the record: for a subquery."""
-    return _placed_under(unit, f"{record}__occurred_on")
+    return _placed_under(unit, f"{record}__occurred_on", None, boundaries)
 
 
-def _placed_under(unit: Unit, date: str, today: Q | None = None) -> Q:
+def _placed_under(unit: Unit, date: str, today: Q | None, boundaries: Boundaries) -> Q:
     # A subquery, not a join: the units are found first, however many there are elsewhere.
     today = today or Q(unit__in=Unit.objects.under(unit).values("pk"))
-    spans = _spans_of_moved(unit)
+    spans = _spans_of_moved(unit) if boundaries is Boundaries.OF_THE_TIME else {}
     if not spans:
         return today
     moved = {unit_id for unit_ids in spans.values() for unit_id in unit_ids}

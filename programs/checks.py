@@ -26,6 +26,11 @@ def check_field_classes(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register("kinds")
+def check_derived_figures(**kwargs: Any) -> list[CheckMessage]:
+    return [Error(problem, id="programs.E003") for problem in registry.problems_of_derived()]
+
+
 @register("roles")
 def check_two_factor_roles(**kwargs: Any) -> list[CheckMessage]:
     """A misspelt role would sign in without its second factor, and nobody would notice."""

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from programs import registry
 from programs.access import MOST_UNITS_NAMED, Actor, units_for
-from programs.boundaries import jointly_under, placed_under
+from programs.boundaries import Boundaries, jointly_under, placed_under
 from programs.disclosure import may_use_in_query
 from programs.field_classes import C1, class_of
 from programs.forms import UnitCodeField
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SEARCH_LENGTH = 50
 LEAD, OWN, JOINT = "lead", "own", "joint"
 PARTS = [(LEAD, _("As lead unit")), (OWN, _("As lead unit itself")), (JOINT, _("As joint unit"))]
+BOUNDARIES = [(Boundaries.OF_THE_TIME, _("Of the time")), (Boundaries.TODAY, _("Of today"))]
 # Part of every set, whatever the kind declares: the links of figures name them.
 ALWAYS = ["unit", "occurred_on"]
 
@@ -83,11 +84,12 @@ class RecordFilterSet(django_filters.FilterSet):
             return queryset
         if self.form.cleaned_data.get("part") == OWN:
             return queryset.filter(unit=unit)
-        led_inside = placed_under(unit, _standing_today(unit))
+        boundaries = Boundaries(self.form.cleaned_data.get("boundaries") or Boundaries.OF_THE_TIME)
+        led_inside = placed_under(unit, _standing_today(unit), boundaries)
         if self.form.cleaned_data.get("part") != JOINT:
             return queryset.filter(led_inside)
         record = str(queryset.model._meta.model_name)
-        joint = queryset.model.joint_model()._base_manager.filter(jointly_under(unit, record))
+        joint = queryset.model.joint_model()._base_manager.filter(jointly_under(unit, record, boundaries))
         return queryset.filter(~led_inside, pk__in=joint.values(record))
 
     def by_indicator(self, queryset: QuerySet[Any], name: str, code: str) -> QuerySet[Any]:
@@ -197,11 +199,14 @@ def _filters_of(kind: RecordKind, name: str) -> dict[str, django_filters.Filter]
 def _hidden_filters(kind: RecordKind, sorts: list[str]) -> dict[str, django_filters.Filter]:
     """What links carry and nobody types."""
     hidden = forms.HiddenInput
-    indicators = [(indicator.code, indicator.label) for indicator in kind.indicators]
+    indicators = [(indicator.code, kind.name_of(indicator)) for indicator in kind.counted]
     orders = [(f"{sign}{name}", kind.field(name).verbose_name) for name in sorts for sign in ("", "-")]
     return {
         "indicator": django_filters.ChoiceFilter(
             label=_("Indicator"), method="by_indicator", choices=indicators, widget=hidden
+        ),
+        "boundaries": django_filters.ChoiceFilter(
+            label=_("Boundaries"), method="unchanged", choices=BOUNDARIES, widget=hidden
         ),
         "sort": django_filters.ChoiceFilter(
             label=_("Sort"), method="unchanged", choices=orders, widget=hidden

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from programs.forms import CarrierForm, EducationActivityForm, GratitudeEventForm
 from programs.models.education import Carrier, EducationActivity, GratitudeEvent
-from programs.registry import Action, Indicator, Measure, RecordKind, register
+from programs.registry import Action, Average, Indicator, Measure, Rate, RecordKind, Total, register
 
 
 @register
@@ -28,6 +28,7 @@ class EducationActivityKind(RecordKind):
             Count("pk"),
             Measure.TIMES,
             description=_("Activities of love education that took place, of every series."),
+            splits=("series", "festival", "setting"),
         ),
         Indicator(
             "activities.six_ones",
@@ -43,6 +44,21 @@ class EducationActivityKind(RecordKind):
             Sum("participants"),
             Measure.PERSON_TIMES,
             description=_("People who took part, counted once for each activity."),
+            splits=("series", "setting"),
+        ),
+    ]
+    derived = [
+        Average(
+            "activities.participants_each",
+            _("Participants per activity"),
+            of=("activities.participants", "activities.count"),
+            description=_("Participants of love-education activities, for each activity."),
+        ),
+        Rate(
+            "activities.six_ones_share",
+            _("Share of “six ones” activities"),
+            of=("activities.six_ones", "activities.count"),
+            description=_("“Six ones” activities in percent of all love-education activities."),
         ),
     ]
 
@@ -65,6 +81,7 @@ class GratitudeEventKind(RecordKind):
             Count("pk"),
             Measure.TIMES,
             description=_("Walls, talks, awards and gardens of gratitude in enterprises."),
+            splits=("form",),
         ),
         Indicator(
             "gratitude.media_reports",
@@ -72,6 +89,14 @@ class GratitudeEventKind(RecordKind):
             Sum("media_reports"),
             Measure.ITEMS,
             description=_("Reports by media on these events."),
+        ),
+    ]
+    derived = [
+        Total(
+            "education.count",
+            _("Activities and events of love education"),
+            of=("activities.count", "gratitude.count"),
+            description=_("Love-education activities and gratitude-culture events together."),
         ),
     ]
 
@@ -94,5 +119,6 @@ class CarrierKind(RecordKind):
             Count("pk"),
             Measure.PIECES,
             description=_("Carriers of the work, in the month in which they were set up."),
+            splits=("type",),
         ),
     ]

@@ -14,15 +14,20 @@ Every app declares its kinds in `kinds.py`, found by autodiscovery.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Aggregate, Q
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+
+from programs.field_classes import C1
 
 if TYPE_CHECKING:
     from programs.forms import RecordForm
@@ -62,6 +67,7 @@ class Measure(enum.Enum):
     SESSIONS = ("sessions", pgettext_lazy("measure", "sessions"))  # 场
     HOURS = ("hours", pgettext_lazy("measure", "hours"))  # 小时
     PIECES = ("pieces", pgettext_lazy("measure", "pieces"))  # 个
+    PERCENT = ("percent", "%")  # of derived figures only
 
     def __init__(self, code: str, label: Text) -> None:
         self.code = code
@@ -72,7 +78,8 @@ class Measure(enum.Enum):
 class Indicator:
     """A figure made from the records of one kind: `aggregate` over those that pass `filter`.
 
-    `additive` says whether figures of units and months may be added up; a count of distinct people may not.
+    `additive` says whether figures of units and months may be added up; a count of distinct people may not. `splits`
+    names fields with choices: the figure is kept for each of their values too (see `Part`).
     """
 
     code: str
@@ -82,6 +89,100 @@ class Indicator:
     filter: Q | None = None
     additive: bool = True
     description: Text = ""
+    splits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part(Indicator):
+    """One value of a split: an indicator like any other, with a narrower filter. The parts of a split add up to the
+    whole, because a field with choices holds exactly one of them (or nothing, where it may be blank)."""
+
+    whole: str = ""
+    field: str = ""
+    value: str = ""
+
+
+def _parts(model: type[Record], indicator: Indicator, name: str) -> list[Part]:
+    field: Any = model._meta.get_field(name)
+    choices = [*field.flatchoices, *([("", _("Not stated"))] if field.blank else [])]
+    narrower = indicator.filter if indicator.filter is not None else Q()
+    return [
+        Part(
+            f"{indicator.code}@{name}={value}",
+            label,
+            indicator.aggregate,
+            indicator.measure,
+            narrower & Q(**{name: value}),
+            indicator.additive,
+            whole=indicator.code,
+            field=name,
+            value=value,
+        )
+        for value, label in choices
+    ]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A figure made of other figures at reading, stored nowhere. `of` names the indicators it is made of."""
+
+    code: str
+    label: Text
+    of: tuple[str, ...]
+    description: Text = ""
+
+    # It has no meaning added up over units or months; it is made anew of the added-up figures.
+    additive: ClassVar[bool] = False
+
+    def measure_of(self, measures: Sequence[Measure]) -> Measure:
+        """Its own measure, from those of `of`; ValueError if these do not go together."""
+        raise NotImplementedError
+
+    def value_of(self, values: Sequence[Decimal]) -> Decimal | None:
+        """From the values of `of`, in their order; None where there is no such figure (nothing to divide by)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Rate(Derived):
+    """The first indicator in percent of the second. The first is the second with a narrower filter, which the registry
+    checks: no rate can exceed 100 %."""
+
+    def measure_of(self, measures: Sequence[Measure]) -> Measure:
+        return Measure.PERCENT
+
+    def value_of(self, values: Sequence[Decimal]) -> Decimal | None:
+        part, whole = values
+        return _rounded(part * 100 / whole) if whole else None
+
+
+@dataclass(frozen=True)
+class Average(Derived):
+    """The first indicator for each one of the second, in the measure of the first."""
+
+    def measure_of(self, measures: Sequence[Measure]) -> Measure:
+        return measures[0]
+
+    def value_of(self, values: Sequence[Decimal]) -> Decimal | None:
+        amount, number = values
+        return _rounded(amount / number) if number else None
+
+
+@dataclass(frozen=True)
+class Total(Derived):
+    """Several indicators of one measure added up: 人次 never to 人, 次 never to 件, and no distinct counts."""
+
+    def measure_of(self, measures: Sequence[Measure]) -> Measure:
+        if len(set(measures)) != 1:
+            raise ValueError("figures of different measures cannot be added up")
+        return measures[0]
+
+    def value_of(self, values: Sequence[Decimal]) -> Decimal | None:
+        return sum(values, Decimal(0))
+
+
+def _rounded(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
 class RecordKind:
@@ -99,6 +200,7 @@ class RecordKind:
     search: ClassVar[list[str]] = []
     sorts: ClassVar[list[str]] = ["occurred_on"]
     indicators: ClassVar[list[Indicator]] = []
+    derived: ClassVar[list[Derived]] = []
     attachments: ClassVar[bool] = True
 
     @property
@@ -120,7 +222,32 @@ class RecordKind:
         return self.model._meta.get_field(name)
 
     def indicator(self, code: str) -> Indicator:
-        return next(i for i in self.indicators if i.code == code)
+        """The indicator, or part of one, of this code."""
+        return next(i for i in self.counted if i.code == code)
+
+    @cached_property
+    def declared(self) -> list[Indicator | Derived]:
+        """Its indicators and derived figures: what pages show."""
+        return [*self.indicators, *self.derived]
+
+    @cached_property
+    def counted(self) -> list[Indicator]:
+        """Everything that cells are kept of: each indicator, and after it its parts."""
+        return [
+            counted
+            for indicator in self.indicators
+            for counted in (indicator, *(p for name in indicator.splits for p in self.parts(indicator, name)))
+        ]
+
+    def name_of(self, indicator: Indicator | Derived) -> Text:
+        """Its label; of a part, after that of the whole."""
+        if not isinstance(indicator, Part):
+            return indicator.label
+        return format_lazy("{} · {}", self.indicator(indicator.whole).label, indicator.label)
+
+    def parts(self, indicator: Indicator, name: str) -> list[Part]:
+        """The parts of the indicator by the values of a field, in the order of its choices."""
+        return _parts(self.model, indicator, name)
 
 
 _kinds: dict[str, RecordKind] = {}
@@ -149,11 +276,50 @@ def _problems(kind: RecordKind) -> Iterable[str]:
     for name in [kind.title, *kind.columns, *kind.filters, *kind.search, *kind.sorts]:
         if name not in known:
             yield f"the model has no field '{name}'"
-    taken = {indicator.code for indicator in indicators()}
+    taken = {figure.code for figure in declared()}
+    for figure in kind.declared:
+        if figure.code in taken:
+            yield f"the indicator code '{figure.code}' is taken"
+        taken.add(figure.code)
     for indicator in kind.indicators:
-        if indicator.code in taken:
-            yield f"the indicator code '{indicator.code}' is taken"
-        taken.add(indicator.code)
+        for name in indicator.splits:
+            if name not in known or not getattr(kind.field(name), "choices", None):
+                yield f"'{indicator.code}' cannot be split by '{name}', which is no field with choices"
+            elif getattr(kind.field(name), "field_class", C1) > C1:
+                yield f"'{indicator.code}' cannot be split by '{name}': not everybody who sees figures may read it"
+
+
+def problems_of_derived() -> Iterable[str]:
+    """What is wrong with the derived figures, once every kind is known."""
+    by_code = {indicator.code: indicator for indicator in indicators()}
+    for figure in derived():
+        unknown = [code for code in figure.of if code not in by_code]
+        if unknown:
+            yield f"{figure.code}: there is no indicator {', '.join(unknown)}"
+            continue
+        parts = [by_code[code] for code in figure.of]
+        try:
+            figure.measure_of([part.measure for part in parts])
+        except ValueError as error:
+            yield f"{figure.code}: {error}"
+        match figure:
+            case Total() if not all(part.additive for part in parts):
+                yield f"{figure.code}: a distinct count is never added to another"
+            case Rate() if not _is_narrower(*parts):
+                yield f"{figure.code}: {figure.of[0]} is no part of {figure.of[1]}"
+
+
+def _is_narrower(part: Indicator, whole: Indicator) -> bool:
+    """Whether every record that counts for `part` counts for `whole`, in the same way."""
+    same_kind = any(part in kind.indicators and whole in kind.indicators for kind in kinds())
+    same_count = part.aggregate == whole.aggregate and part.measure is whole.measure
+    inside = whole.filter is None or (
+        part.filter is not None
+        and part.filter.connector == Q.AND
+        and not part.filter.negated
+        and (part.filter == whole.filter or whole.filter in part.filter.children)
+    )
+    return same_kind and same_count and inside
 
 
 def kinds() -> list[RecordKind]:
@@ -173,3 +339,30 @@ def kind_of(record: Record) -> RecordKind:
 
 def indicators() -> list[Indicator]:
     return [indicator for kind in kinds() for indicator in kind.indicators]
+
+
+def with_parts(code: str) -> list[str]:
+    """The code of an indicator and those of its parts; of a derived figure its own."""
+    parts = [
+        part.code
+        for kind in kinds()
+        for part in kind.counted
+        if isinstance(part, Part) and part.whole == code
+    ]
+    return [code, *parts]
+
+
+def derived() -> list[Derived]:
+    return [figure for kind in kinds() for figure in kind.derived]
+
+
+def declared() -> list[Indicator | Derived]:
+    """Indicators and derived figures, kind by kind."""
+    return [figure for kind in kinds() for figure in kind.declared]
+
+
+def measure_of(figure: Indicator | Derived) -> Measure:
+    if isinstance(figure, Indicator):
+        return figure.measure
+    by_code = {indicator.code: indicator.measure for indicator in indicators()}
+    return figure.measure_of([by_code[code] for code in figure.of])

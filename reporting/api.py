@@ -18,15 +18,18 @@ from programs.api.access import actor_of
 from programs.api.errors import Invalid
 from programs.api.schema import list_of, parameter
 from programs.api.shapes import Schema, closed_object
+from programs.boundaries import Boundaries
 from programs.models.unit import Unit
 from programs.registry import Measure
 from programs.roles import Permission
 from reporting.dashboards import MONTH, PARAMETERS, around, covers_below, question
-from reporting.figures import Figure, Figures, Row, figures
+from reporting.figures import Against, Figure, Figures, Period, Row, figures
 
 TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
+NUMBER_OR_NONE: Schema = {"type": ["number", "null"]}
 MONTH_NAMED: Schema = {"type": "string", "pattern": f"^{MONTH.pattern}$"}
+AGAINST: Schema = {"type": "string", "enum": list(Against)}
+BOUNDARIES: Schema = {"type": "string", "enum": list(Boundaries)}
 UNIT = closed_object({"code": TEXT, "name": TEXT})
 FIGURE = closed_object(
     {
@@ -36,17 +39,18 @@ FIGURE = closed_object(
             {"code": {"type": "string", "enum": [measure.code for measure in Measure]}, "label": TEXT}
         ),
         "additive": {"type": "boolean"},
-        "value": NUMBER,
-        "joint": NUMBER,
-        "year_before": NUMBER,
-        "by_month": list_of(NUMBER),
+        "derived": {"type": "boolean"},
+        "value": NUMBER_OR_NONE,
+        "joint": NUMBER_OR_NONE,
+        "before": NUMBER_OR_NONE,
+        "by_month": list_of(NUMBER_OR_NONE),
     }
 )
 PART = closed_object(
     {
         "unit": UNIT,
         "itself": {"type": "boolean"},
-        "values": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+        "values": {"type": "object", "additionalProperties": NUMBER_OR_NONE},
     }
 )
 ANSWER = closed_object(
@@ -54,6 +58,8 @@ ANSWER = closed_object(
         "unit": UNIT,
         "from": MONTH_NAMED,
         "to": MONTH_NAMED,
+        "compared_with": closed_object({"from": MONTH_NAMED, "to": MONTH_NAMED}),
+        "boundaries": BOUNDARIES,
         "whole": {"type": "boolean"},
         "as_of": {"type": ["string", "null"], "format": "date-time"},
         "figures": list_of(FIGURE),
@@ -82,8 +88,16 @@ class FiguresView(APIView):
             parameter("to", MONTH_NAMED, _("Last month; else December, or the present month.")),
             parameter(
                 "indicator",
-                {"type": "string", "enum": [indicator.code for indicator in registry.indicators()]},
-                _("This indicator alone."),
+                {"type": "string", "enum": [figure.code for figure in registry.declared()]},
+                _("This indicator alone, with its parts by setting, series and the like."),
+            ),
+            parameter(
+                "against",
+                AGAINST,
+                _("Compare with the same months a year before, or with those right before."),
+            ),
+            parameter(
+                "boundaries", BOUNDARIES, _("Each month in the boundaries of its time, or in today's.")
             ),
         ],
         responses={200: ANSWER},
@@ -100,9 +114,11 @@ class FiguresView(APIView):
             unit,
             asked.period.first,
             asked.period.last,
-            [asked.indicator] if asked.indicator else None,
+            registry.with_parts(asked.indicator) if asked.indicator else None,
             whole=whole,
             below=around(unit)[1] if whole else (),
+            against=asked.against,
+            boundaries=asked.boundaries,
         )
         return Response(as_json(found))
 
@@ -110,8 +126,9 @@ class FiguresView(APIView):
 def as_json(found: Figures) -> dict[str, Any]:
     return {
         "unit": _unit(found.unit),
-        "from": f"{found.period.first:%Y-%m}",
-        "to": f"{found.period.last:%Y-%m}",
+        **_months(found.period),
+        "compared_with": _months(found.before),
+        "boundaries": found.boundaries,
         "whole": found.whole,
         "as_of": found.as_of,
         "figures": [_figure(figure) for figure in found.figures],
@@ -119,22 +136,26 @@ def as_json(found: Figures) -> dict[str, Any]:
     }
 
 
+def _months(period: Period) -> dict[str, str]:
+    return {"from": f"{period.first:%Y-%m}", "to": f"{period.last:%Y-%m}"}
+
+
 def _figure(figure: Figure) -> dict[str, Any]:
-    indicator = figure.indicator
     return {
-        "indicator": indicator.code,
-        "label": str(indicator.label),
-        "measure": {"code": indicator.measure.code, "label": str(indicator.measure.label)},
-        "additive": indicator.additive,
+        "indicator": figure.code,
+        "label": str(figure.kind.name_of(figure.indicator)),
+        "measure": {"code": figure.measure.code, "label": str(figure.measure.label)},
+        "additive": figure.indicator.additive,
+        "derived": figure.is_derived,
         "value": _number(figure.value),
         "joint": _number(figure.joint),
-        "year_before": _number(figure.before),
+        "before": _number(figure.before),
         "by_month": [_number(value) for value in figure.by_month],
     }
 
 
 def _part(row: Row) -> dict[str, Any]:
-    values = {code: None if value is None else _number(value) for code, value in row.values.items()}
+    values = {code: _number(value) for code, value in row.values.items()}
     return {"unit": _unit(row.unit), "itself": row.is_own, "values": values}
 
 
@@ -142,5 +163,7 @@ def _unit(unit: Unit) -> dict[str, str]:
     return {"code": unit.code, "name": unit.name}
 
 
-def _number(value: Decimal) -> int | float:
+def _number(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
     return int(value) if value == value.to_integral_value() else float(value)

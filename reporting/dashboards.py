@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -14,15 +14,18 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from programs import registry
 from programs.access import Actor
+from programs.boundaries import Boundaries
 from programs.filters import JOINT, OWN
 from programs.models.record import PROGRAMME_BEGAN
 from programs.models.unit import Placement, Unit, month_of
-from programs.registry import Action, Text
+from programs.registry import Action, Derived, Indicator, Part, Text
 from programs.roles import Permission, Reach
-from reporting.figures import Figure, Figures, Period, Row, figures, stands_right_below
+from reporting.figures import Against, Figure, Figures, Period, Row, figures, stands_right_below
+from reporting.recount import ZERO
 
 MONTH = re.compile(r"([12][0-9]{3})-(0[1-9]|1[0-2])")
 # More than this, and bars become hairs.
@@ -35,14 +38,22 @@ class Question:
 
     period: Period
     indicator: str = ""
+    against: Against = Against.YEAR
+    boundaries: Boundaries = Boundaries.OF_THE_TIME
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, str]:
-        return {"from": f"{self.period.first:%Y-%m}", "to": f"{self.period.last:%Y-%m}"}
+        """Of an address that asks the same, but for the indicator."""
+        asked = {"from": f"{self.period.first:%Y-%m}", "to": f"{self.period.last:%Y-%m}"}
+        if self.against is not Against.YEAR:
+            asked["against"] = self.against
+        if self.boundaries is not Boundaries.OF_THE_TIME:
+            asked["boundaries"] = self.boundaries
+        return asked
 
 
-PARAMETERS = ("from", "to", "indicator")
+PARAMETERS = ("from", "to", "indicator", "against", "boundaries")
 
 
 def question(parameters: Mapping[str, str]) -> Question:
@@ -64,11 +75,23 @@ def question(parameters: Mapping[str, str]) -> Question:
         else:
             asked.period = Period(first, last)
     code = parameters.get("indicator", "")
-    if code in {indicator.code for indicator in registry.indicators()}:
+    if code in {figure.code for figure in registry.declared()}:
         asked.indicator = code
     elif code:
         asked.problems["indicator"] = _("There is no such indicator.")
+    _read_choices(parameters, asked)
     return asked
+
+
+def _read_choices(parameters: Mapping[str, str], asked: Question) -> None:
+    try:
+        asked.against = Against(parameters.get("against") or Against.YEAR)
+    except ValueError:
+        asked.problems["against"] = _("Figures are compared with “year” or “previous”.")
+    try:
+        asked.boundaries = Boundaries(parameters.get("boundaries") or Boundaries.OF_THE_TIME)
+    except ValueError:
+        asked.problems["boundaries"] = _("Boundaries are those of the “time” or of “today”.")
 
 
 def _month(parameters: Mapping[str, str], name: str, asked: Question) -> dt.date | None:
@@ -95,12 +118,13 @@ class Tile:
     """For components/figure.html."""
 
     name: Text
-    value: Decimal
+    value: Decimal | None
     measure: Text
     url: str
     hue: str
     change: Decimal | None
-    trend: list[Decimal]
+    against: str
+    trend: list[Decimal | None]
 
 
 @dataclass
@@ -129,11 +153,53 @@ class Line:
 
 
 @dataclass
-class Part:
+class Block:
     """Some rows of the table, under a heading of their own if it has one."""
 
     heading: str
     lines: list[Line]
+
+
+@dataclass
+class Switch:
+    """A choice between few ways to look at the same period: [{label, query, active}]."""
+
+    label: Text
+    choices: list[dict[str, Any]]
+
+
+@dataclass
+class Component:
+    name: Text
+    value: Decimal | None
+    url: str
+
+
+@dataclass
+class Made:
+    """A derived figure with those that it is made of, each of which opens to its records."""
+
+    figure: Figure
+    of: list[Component]
+
+
+@dataclass
+class Share:
+    """One value of a split, with its share of the whole."""
+
+    name: Text
+    value: Decimal | None
+    url: str
+
+
+@dataclass
+class Split:
+    """The indicator of the trend by the values of a field."""
+
+    name: Text
+    hue: str
+    shares: list[Share]
+    largest: Decimal
 
 
 @dataclass
@@ -146,11 +212,15 @@ class Dashboard:
     whole: bool
     groups: list[Group]
     columns: list[Figure]
-    parts: list[Part]
+    made: list[Made]
+    splits: list[Split]
+    parts: list[Block]
     chart: dict[str, Any]
     is_blank: bool  # nothing in the period, nor a year before
     trends: list[dict[str, Any]]
     presets: list[dict[str, Any]]
+    switches: list[Switch]
+    kept: dict[str, str]  # of the address, by the form of the period
     crumbs: list[dict[str, Any]]
     has_moved: bool
     indicator: str  # of the trend
@@ -160,25 +230,40 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
     """The page of a unit that the actor may see, in three queries: the units around it, the cells, the time."""
     whole = covers_below(actor, unit)
     above, below = around(unit)
-    found = figures(unit, asked.period.first, asked.period.last, whole=whole, below=below if whole else ())
-    indicator = asked.indicator or next((figure.indicator.code for figure in found.figures), "")
+    indicator = asked.indicator or next((indicator.code for indicator in registry.indicators()), "")
+    found = figures(
+        unit,
+        asked.period.first,
+        asked.period.last,
+        [*(figure.code for figure in registry.declared()), *registry.with_parts(indicator)],
+        whole=whole,
+        below=below if whole else (),
+        against=asked.against,
+        boundaries=asked.boundaries,
+    )
+    stored = [figure for figure in found.figures if type(figure.indicator) is Indicator]
     link = _Links(actor, unit, asked, alone=not below)
     return Dashboard(
         unit=unit,
         period=found.period,
         period_label=label_of(found.period),
-        before_label=label_of(found.period.year_before),
+        before_label=label_of(found.before),
         as_of=found.as_of,
         whole=whole,
-        groups=_groups(found, link),
-        columns=found.figures,
-        parts=_parts(found, link),
-        chart=_chart(found, indicator, link) if found.figures else {},
-        is_blank=not any(figure.value or figure.before or figure.joint for figure in found.figures),
+        groups=_groups(stored, link, asked),
+        columns=stored,
+        made=_made(found, link),
+        splits=_splits(found, indicator, link),
+        parts=_parts(found, stored, link),
+        chart=_chart(found, indicator, link, asked) if stored else {},
+        is_blank=not any(figure.value or figure.before or figure.joint for figure in stored),
         trends=_trends(found, indicator, asked),
         presets=_presets(asked),
+        switches=_switches(asked),
+        kept={name: value for name, value in asked.parameters.items() if name not in {"from", "to"}},
         crumbs=_crumbs(actor, unit, above, asked),
-        has_moved=any(row.stay or not stands_right_below(row.unit, unit) for row in found.rows[1:]),
+        has_moved=asked.boundaries is Boundaries.OF_THE_TIME
+        and any(row.stay or not stands_right_below(row.unit, unit) for row in found.rows[1:]),
         indicator=indicator,
     )
 
@@ -215,6 +300,9 @@ class _Links:
         return page_url(unit, {**self.asked.parameters, **more})
 
     def figure(self, figure: Figure, period: Period | None = None) -> str:
+        """To the records behind it; a derived figure has none of its own."""
+        if figure.is_derived:
+            return ""
         return self.records(figure, self.unit, period, "" if self.whole else OWN)
 
     def joint(self, figure: Figure, rows: list[Row]) -> str:
@@ -235,6 +323,7 @@ class _Links:
             "occurred_on_from": period.begins_on.isoformat(),
             "occurred_on_to": period.ends_on.isoformat(),
             "indicator": figure.indicator.code,
+            "boundaries": "" if self.asked.boundaries is Boundaries.OF_THE_TIME else self.asked.boundaries,
         }
         query = urlencode({name: value for name, value in parameters.items() if value})
         return f"{reverse('record_list', args=[figure.kind.code])}?{query}"
@@ -244,54 +333,88 @@ def page_url(unit: Unit, parameters: dict[str, str]) -> str:
     return f"{reverse('dashboard_unit', args=[unit.code])}?{urlencode(parameters)}"
 
 
-def _groups(found: Figures, link: _Links) -> list[Group]:
+def _groups(stored: list[Figure], link: _Links, asked: Question) -> list[Group]:
     groups = []
     for action in Action:
-        tiles = [_tile(figure, link) for figure in found.figures if figure.kind.action is action]
+        tiles = [_tile(figure, link, asked) for figure in stored if figure.kind.action is action]
         if tiles:
             groups.append(Group(action, tiles))
     return groups
 
 
-def _tile(figure: Figure, link: _Links) -> Tile:
+def _tile(figure: Figure, link: _Links, asked: Question) -> Tile:
     return Tile(
         name=figure.indicator.label,
         value=figure.value,
-        measure=figure.indicator.measure.label,
+        measure=figure.measure.label,
         url=link.figure(figure),
         hue=figure.kind.action.hue,
         change=figure.change,
+        against=asked.against,
         trend=figure.by_month if len(figure.by_month) > 2 and any(figure.by_month) else [],
     )
 
 
-def _parts(found: Figures, link: _Links) -> list[Part]:
+def _made(found: Figures, link: _Links) -> list[Made]:
+    """Derived figures of this page; those of nothing are left out."""
+    return [
+        Made(
+            figure,
+            of=[
+                Component(found[code].indicator.label, found[code].value, link.figure(found[code]))
+                for code in figure.indicator.of
+            ],
+        )
+        for figure in found.figures
+        if isinstance(figure.indicator, Derived) and figure.value
+    ]
+
+
+def _splits(found: Figures, indicator: str, link: _Links) -> list[Split]:
+    """What the chosen indicator is made of, by each field that divides it."""
+    by_field: dict[str, list[Figure]] = {}
+    for figure in found.figures:
+        if isinstance(figure.indicator, Part) and figure.indicator.whole == indicator:
+            by_field.setdefault(figure.indicator.field, []).append(figure)
+    splits = []
+    for name, some in by_field.items():
+        # A value that may be blank is a line only where something was left blank.
+        shown = [figure for figure in some if figure.value or not figure.code.endswith("=")]
+        largest = max((figure.value or ZERO for figure in shown), default=ZERO)
+        if largest:
+            shares = [Share(figure.indicator.label, figure.value, link.figure(figure)) for figure in shown]
+            kind = some[0].kind
+            splits.append(Split(kind.field(name).verbose_name, kind.action.hue, shares, largest))
+    return splits
+
+
+def _parts(found: Figures, stored: list[Figure], link: _Links) -> list[Block]:
     """Own part, the tiers below, attached bodies, total; and joint records apart from all of them."""
     own = [row for row in found.rows if row.is_own]
     below = [row for row in found.rows if not row.is_own and row.unit.is_territorial]
     attached = [row for row in found.rows if not row.is_own and not row.unit.is_territorial]
     parts = []
     if below or attached:
-        parts.append(Part("", [_line(row, found, link) for row in (*own, *below)]))
+        parts.append(Block("", [_line(row, found, stored, link) for row in (*own, *below)]))
         if attached:
             parts.append(
-                Part(_("Departments and other bodies"), [_line(row, found, link) for row in attached])
+                Block(
+                    _("Departments and other bodies"), [_line(row, found, stored, link) for row in attached]
+                )
             )
     last = []
-    total = [Cell(figure.value, link.figure(figure) if figure.value else "") for figure in found.figures]
-    joint = [
-        Cell(figure.joint, link.joint(figure, found.rows) if figure.joint else "") for figure in found.figures
-    ]
+    total = [Cell(figure.value, link.figure(figure) if figure.value else "") for figure in stored]
+    joint = [Cell(figure.joint, link.joint(figure, found.rows) if figure.joint else "") for figure in stored]
     has_joint = any(cell.value for cell in joint)
     if parts or has_joint:
         last.append(Line(_("Total") if parts else _("Led by the unit"), total, sort="total"))
     if has_joint:
         last.append(Line(_("Joined, led by others"), joint, note=_("Not part of the total"), sort="joint"))
-    return [*parts, Part("", last)] if last else parts
+    return [*parts, Block("", last)] if last else parts
 
 
-def _line(row: Row, found: Figures, link: _Links) -> Line:
-    values = [(figure, row.values[figure.indicator.code]) for figure in found.figures]
+def _line(row: Row, found: Figures, stored: list[Figure], link: _Links) -> Line:
+    values = [(figure, row.values[figure.code]) for figure in stored]
     return Line(
         name=_("%(unit)s itself") % {"unit": row.unit.name} if row.is_own else row.unit.name,
         cells=[Cell(value, link.row(figure, row) if value else "") for figure, value in values],
@@ -315,18 +438,18 @@ def _note(row: Row, found: Figures) -> str:
     return ""
 
 
-def _chart(found: Figures, code: str, link: _Links) -> dict[str, Any]:
-    """The trend of one indicator beside the year before, for components/chart.html."""
+def _chart(found: Figures, code: str, link: _Links, asked: Question) -> dict[str, Any]:
+    """The trend of one indicator beside the period compared with, for components/chart.html."""
     figure = found[code]
     months = found.period.months
-    before = found.period.year_before
+    before = found.before
     return {
         "id": "trend",
         "title": _("%(indicator)s by month") % {"indicator": figure.indicator.label},
         "note": label_of(found.period),
         "data": {
             "kind": "bar" if len(months) <= MOST_BARS else "line",
-            "unit": str(figure.indicator.measure.label),
+            "unit": str(figure.measure.label),
             "categories": [f"{month:%Y-%m}" for month in months],
             "series": [
                 {
@@ -336,7 +459,7 @@ def _chart(found: Figures, code: str, link: _Links) -> dict[str, Any]:
                     "links": [link.figure(figure, Period(month, month)) for month in months],
                 },
                 {
-                    "name": _("A year before"),
+                    "name": AGAINST_NAMES[asked.against],
                     "hue": "grey",
                     "dashed": True,
                     "values": [_plain(value) for value in figure.by_month_before],
@@ -347,7 +470,9 @@ def _chart(found: Figures, code: str, link: _Links) -> dict[str, Any]:
     }
 
 
-def _plain(value: Decimal) -> int | float:
+def _plain(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
     return int(value) if value == value.to_integral_value() else float(value)
 
 
@@ -361,28 +486,63 @@ def _trends(found: Figures, indicator: str, asked: Question) -> list[dict[str, A
             "active": figure.indicator.code == indicator,
         }
         for figure in found.figures
+        if not isinstance(figure.indicator, Part)
     ]
 
 
 def _presets(asked: Question) -> list[dict[str, Any]]:
-    today = month_of(timezone.localdate())
-    january = today.replace(month=1)
-    quarter = today.replace(month=today.month - (today.month - 1) % 3)
-    choices = [
-        (_("This year"), Period(january, today)),
-        (_("Last year"), Period(january.replace(year=today.year - 1), dt.date(today.year - 1, 12, 1))),
-        (_("This quarter"), Period(quarter, today)),
-        (_("This month"), Period(today, today)),
-    ]
-    more = {"indicator": asked.indicator} if asked.indicator else {}
     return [
-        {
-            "label": label,
-            "query": urlencode({**Question(period).parameters, **more}),
-            "active": period == asked.period,
-        }
-        for label, period in choices
+        {"label": label, "query": _query(replace(asked, period=period)), "active": period == asked.period}
+        for label, period in usual_periods(month_of(timezone.localdate()))
     ]
+
+
+def usual_periods(today: dt.date) -> list[tuple[str, Period]]:
+    """The periods that reports are written for, up to the present month."""
+    january = today.replace(month=1)
+
+    def so_far(months: int) -> Period:
+        return Period(today.replace(month=today.month - (today.month - 1) % months), today)
+
+    return [
+        (_("This month"), Period(today, today)),
+        (_("This quarter"), so_far(3)),
+        (_("This half-year"), so_far(6)),
+        (_("This year"), Period(january, today)),
+        (_("Last month"), Period(today, today).previous),
+        (_("Last year"), Period(january.replace(year=today.year - 1), dt.date(today.year - 1, 12, 1))),
+    ]
+
+
+AGAINST_NAMES = {
+    Against.YEAR: gettext_lazy("A year before"),
+    Against.PREVIOUS: gettext_lazy("The period before"),
+}
+BOUNDARIES_NAMES = {
+    Boundaries.OF_THE_TIME: gettext_lazy("Boundaries of the time"),
+    Boundaries.TODAY: gettext_lazy("Today's boundaries"),
+}
+
+
+def _switches(asked: Question) -> list[Switch]:
+    against = [
+        {"label": name, "query": _query(replace(asked, against=choice)), "active": choice is asked.against}
+        for choice, name in AGAINST_NAMES.items()
+    ]
+    boundaries = [
+        {
+            "label": name,
+            "query": _query(replace(asked, boundaries=choice)),
+            "active": choice is asked.boundaries,
+        }
+        for choice, name in BOUNDARIES_NAMES.items()
+    ]
+    return [Switch(_("Compare with"), against), Switch(_("Units as they stood"), boundaries)]
+
+
+def _query(asked: Question) -> str:
+    more = {"indicator": asked.indicator} if asked.indicator else {}
+    return urlencode({**asked.parameters, **more})
 
 
 def _crumbs(actor: Actor, unit: Unit, above: list[Unit], asked: Question) -> list[dict[str, Any]]:

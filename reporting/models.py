@@ -15,13 +15,14 @@ class Statistic(models.Model):
 
     `own`: records led by the unit itself. `total`: records led by the unit or a unit below it, in the boundaries of
     the month. `own_joint` and `total_joint`: records led from outside (of the unit, of its subtree) in which it, or a
-    unit below it, was a joint unit; each record once. A cell of nothing but zeros does not exist.
+    unit below it, was a joint unit; each record once. A part of an indicator
+    (`programs.registry.Part`) has cells of its own. A cell of nothing but zeros does not exist.
     """
 
     unit = models.ForeignKey(Unit, models.CASCADE, related_name="+", db_constraint=False)
     path = PathField(max_length=200)  # where the unit stood in that month
     month = models.DateField()
-    indicator = models.CharField(max_length=50)
+    indicator = models.CharField(max_length=100)
     own = models.DecimalField(max_digits=18, decimal_places=2, default=0)
     total = models.DecimalField(max_digits=18, decimal_places=2, default=0)
     own_joint = models.DecimalField(max_digits=18, decimal_places=2, default=0)
@@ -46,9 +47,11 @@ class Statistic(models.Model):
 
 
 class Freshness(models.Model):
-    """One row: every record committed before this moment is in the cells ("as of")."""
+    """One row: every record committed before this moment is in the cells ("as of"), counted as `declared` says."""
 
-    refreshed_at = models.DateTimeField(default=timezone.now)
+    refreshed_at = models.DateTimeField(null=True)
+    # Of the indicators that the cells were counted by: see reporting.statistics.fingerprint.
+    declared = models.CharField(max_length=64, default="", blank=True)
 
     def __str__(self) -> str:
         return f"{self.refreshed_at}"

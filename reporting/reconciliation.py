@@ -113,7 +113,7 @@ def _recount(month: dt.date) -> tuple[dict[int, str], dict[tuple[int, str], dict
             under[above].add(unit)
     cells: defaultdict[tuple[int, str], dict[str, Decimal]] = defaultdict(dict)
     for kind in registry.kinds():
-        for indicator in kind.indicators:
+        for indicator in kind.counted:
             for unit, column, value in _figures(kind, indicator, month, under):
                 if value:
                     cells[unit, indicator.code][column] = value

@@ -129,12 +129,12 @@ class _MonthRecount:
         records = present_records(kind, *self.bounds)
         if not self.whole:
             records = records.filter(unit__in=self.paths)
-        for unit, *values in records.values_list("unit_id").annotate(**aggregates(kind.indicators)):
-            for indicator, value in zip(kind.indicators, values, strict=True):
+        for unit, *values in records.values_list("unit_id").annotate(**aggregates(kind.counted)):
+            for indicator, value in zip(kind.counted, values, strict=True):
                 self.cells[unit, indicator.code].own = number(value)
 
     def _add_up(self) -> None:
-        additive = {i.code for kind in self.kinds for i in kind.indicators if i.additive}
+        additive = {i.code for kind in self.kinds for i in kind.counted if i.additive}
         for (unit, code), cell in list(self.cells.items()):
             for above in path_ids(self.paths[unit]) if code in additive else [unit]:
                 self.cells[above, code].total += cell.own
@@ -156,7 +156,7 @@ class _MonthRecount:
     # What does not add up
 
     def _count_distinct(self, kind: RecordKind) -> None:
-        indicators = [indicator for indicator in kind.indicators if not indicator.additive]
+        indicators = [indicator for indicator in kind.counted if not indicator.additive]
         for above in self._parents() if indicators else ():
             records = present_records(kind, *self.bounds).filter(self._led_under(above))
             for indicator, value in _aggregated(records, indicators):
@@ -196,7 +196,7 @@ class _MonthRecount:
                 if above in self.paths:
                     total[above].add(row.record)
         count = _Counter(kind, {record for records in (*own.values(), *total.values()) for record in records})
-        for indicator in kind.indicators:
+        for indicator in kind.counted:
             for unit, records in own.items():
                 self.cells[unit, indicator.code].own_joint = count(indicator, records)
             for unit, records in total.items():
@@ -218,7 +218,7 @@ class _Counter:
     def __init__(self, kind: RecordKind, records: set[int]) -> None:
         self.kind = kind
         self.of_record: dict[tuple[int, str], Decimal] = {}
-        additive = [indicator for indicator in kind.indicators if indicator.additive]
+        additive = [indicator for indicator in kind.counted if indicator.additive]
         for some in _chunks(sorted(records)):
             found = kind.model.objects.filter(pk__in=some).order_by().values_list("pk")
             for record, *values in found.annotate(**aggregates(additive)):

@@ -13,9 +13,11 @@ import datetime as dt
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from hashlib import sha256
 
 from django.db import connection, transaction
 from django.db.models import Max, Min
+from django.db.models.functions import TruncMonth
 from django.utils import timezone
 
 from programs import registry
@@ -45,6 +47,7 @@ def refresh() -> int:
             if not _try_lock():
                 return done
             now = timezone.now()
+            _mark_everything_if_declared_anew()
             marked = _take_marks()
             for month in sorted(marked):
                 recount_month(month, marked[month])
@@ -109,10 +112,34 @@ def _take_marks() -> dict[dt.date, set[int]]:
     return marked
 
 
+def fingerprint() -> str:
+    """Of all that decides what is counted: it changes when an indicator is added, dropped or defined otherwise."""
+    counted = (
+        repr((figure.code, figure.aggregate, figure.filter, figure.additive))
+        for kind in registry.kinds()
+        for figure in kind.counted
+    )
+    return sha256("\n".join(sorted(counted)).encode()).hexdigest()
+
+
+def _mark_everything_if_declared_anew() -> None:
+    """After an update of the portal: every month with records or cells is counted again, by whoever noticed."""
+    now = fingerprint()
+    if Freshness.objects.filter(pk=1, declared=now).exists():
+        return
+    found = set(Statistic.objects.values_list("unit", "month").distinct())
+    for kind in registry.kinds():
+        found |= set(kind.model.objects.order_by().values_list("unit", TruncMonth("occurred_on")).distinct())
+    Mark.objects.bulk_create(
+        (Mark(unit_id=unit, month=month) for unit, month in sorted(found)), batch_size=5000
+    )
+    if not Freshness.objects.filter(pk=1).update(declared=now):
+        Freshness.objects.create(pk=1, declared=now)
+
+
 def _note_time(now: dt.datetime) -> None:
     """Every record committed before `now` is in the cells, once this transaction is committed too."""
-    if not Freshness.objects.filter(pk=1).update(refreshed_at=now):
-        Freshness.objects.create(pk=1, refreshed_at=now)
+    Freshness.objects.filter(pk=1).update(refreshed_at=now)
 
 
 def take_lock() -> None:
@@ -135,4 +162,6 @@ def seconds_behind() -> int:
     if not Mark.objects.exists():
         return 0
     fresh = Freshness.objects.first()
-    return int((timezone.now() - fresh.refreshed_at).total_seconds()) if fresh else LATE_SECONDS + 1
+    if fresh is None or fresh.refreshed_at is None:
+        return LATE_SECONDS + 1
+    return int((timezone.now() - fresh.refreshed_at).total_seconds())

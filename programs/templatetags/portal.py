@@ -122,14 +122,23 @@ def change_direction(value: Any) -> str:
 
 
 @register.filter
-def change_words(value: Any) -> str:
-    """What a change on the same period of last year means, in words."""
-    return {
-        "up": _("more than a year before"),
-        "down": _("less than a year before"),
-        "same": _("the same as a year before"),
-        "none": _("no figure of a year before"),
-    }[change_direction(value)]
+def change_words(value: Any, against: str = "year") -> str:
+    """What a change on the same months of last year means, in words; or on the months right before ("previous")."""
+    if against == "previous":
+        words = {
+            "up": _("more than in the period before"),
+            "down": _("less than in the period before"),
+            "same": _("the same as in the period before"),
+            "none": _("no figure of the period before"),
+        }
+    else:
+        words = {
+            "up": _("more than a year before"),
+            "down": _("less than a year before"),
+            "same": _("the same as a year before"),
+            "none": _("no figure of a year before"),
+        }
+    return words[change_direction(value)]
 
 
 # Small pictures

@@ -135,7 +135,9 @@ def test_sensitive_fields_stay_out_of_drafts_in_the_browser(
 
 # --- bad input ----------------------------------------------------------------------------------------------------
 
-SOON = (timezone.localdate() + dt.timedelta(days=2)).isoformat()  # still to come if midnight passes during the run
+SOON = (
+    timezone.localdate() + dt.timedelta(days=2)
+).isoformat()  # still to come if midnight passes during the run
 BAD = [
     ("theme", "", "theme"),
     ("theme", "   ", "theme"),
@@ -228,9 +230,7 @@ def test_a_closed_unit_joins_nothing_new_but_stays_where_it_was(
 
 
 def test_several_errors_are_told_at_once(tree: SimpleNamespace, officer: Client) -> None:
-    errors = errors_of(
-        officer.post(NEW, {"occurred_on": SOON, "participants": "-1", "unit": tree.own.code})
-    )
+    errors = errors_of(officer.post(NEW, {"occurred_on": SOON, "participants": "-1", "unit": tree.own.code}))
     assert set(errors) == {"theme", "series", "setting", "occurred_on", "participants"}
 
 

@@ -25,9 +25,12 @@ def officer_of(user: User, *units: Unit) -> Actor:
     """The person as an officer of each of these units at once."""
     grants = []
     for unit in dict.fromkeys(units):
-        held = {"role": "unit_officer", "unit": unit, "valid_from": dt.date(2008, 1, 1)}
+        held = {"user": user, "role": "unit_officer", "unit": unit}
+        # A merger may have brought a grant here already.
+        standing = Grant.objects.filter(**held, valid_to=None, revoked_at=None).first()
         grants.append(
-            Grant.objects.get_or_create(user=user, **held, defaults={"include_descendants": False})[0]
+            standing
+            or Grant.objects.create(**held, valid_from=dt.date(2008, 1, 1), include_descendants=False)
         )
     return Actor(user, tuple(grants))
 

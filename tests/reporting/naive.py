@@ -36,6 +36,13 @@ BY_HAND: dict[str, Callable[[Iterable[Any]], Decimal]] = {
 }
 
 
+def by_hand(code: str, records: Iterable[Any]) -> Decimal:
+    """Of an indicator, or of a part of one, whose code ends in "@field=value"."""
+    whole, _at, part = code.partition("@")
+    name, _is, value = part.partition("=")
+    return BY_HAND[whole]([record for record in records if not part or getattr(record, name) == value])
+
+
 def place_of(unit_id: int, month: dt.date, placements: dict[int, list[Placement]]) -> list[int]:
     """The ids from the district down to the unit: of its last placement that began before the month was over."""
     after = (month + dt.timedelta(days=32)).replace(day=1)
@@ -59,7 +66,7 @@ def recount() -> dict[Key, Columns]:
             month = record.occurred_on.replace(day=1)
             lead = place_of(record.unit_id, month, placements)
             joints = [place_of(unit.pk, month, placements) for unit in record.joint_units.all()]
-            for indicator in kind.indicators:
+            for indicator in kind.counted:
                 own[record.unit_id, month, indicator.code].add(record)
                 for above in lead:
                     total[above, month, indicator.code].add(record)
@@ -71,7 +78,7 @@ def recount() -> dict[Key, Columns]:
                             total_joint[above, month, indicator.code].add(record)
     cells = {}
     for key in {key for column in columns for key in column}:
-        values = tuple(BY_HAND[key[2]](column.get(key, ())) for column in columns)
+        values = tuple(by_hand(key[2], column.get(key, ())) for column in columns)
         if any(values):
             cells[key] = values
     return cells  # type: ignore[return-value]
@@ -98,7 +105,7 @@ def assert_exact() -> int:
 
 def assert_adds_up() -> None:
     """A unit's total is its own figure and the totals of the units right below it, wherever they stood."""
-    additive = {i.code for kind in registry.kinds() for i in kind.indicators if i.additive}
+    additive = {i.code for kind in registry.kinds() for i in kind.counted if i.additive}
     parts: defaultdict[Key, Decimal] = defaultdict(Decimal)
     rows = list(Statistic.objects.filter(indicator__in=additive))
     for cell in rows:

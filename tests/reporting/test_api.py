@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from programs import registry
 from programs.models import Unit, User
 from reporting.statistics import refresh
 
@@ -35,22 +36,59 @@ def test_page_and_api_agree_for_every_indicator(
             found = get(client, unit, **SPRING).json()
             assert found["unit"] == {"code": unit.code, "name": unit.name}
             assert found["whole"] is page.whole
-            for column, figure in zip(page.columns, found["figures"], strict=True):
-                assert figure["indicator"] == column.indicator.code
-                assert figure["measure"]["code"] == column.indicator.measure.code
-                assert (figure["value"], figure["joint"], figure["year_before"]) == (
-                    column.value,
-                    column.joint,
-                    column.before,
-                )
-                assert figure["by_month"] == column.by_month
+            answered = {figure["indicator"]: figure for figure in found["figures"]}
+            shown = [*page.columns, *(made.figure for made in page.made)]
+            for column in shown:
+                figure = answered.pop(column.code)
+                assert figure["measure"]["code"] == column.measure.code
+                assert (figure["value"], figure["before"]) == (number(column.value), number(column.before))
+                assert figure["joint"] == number(column.joint)
+                assert figure["by_month"] == [number(value) for value in column.by_month]
                 compared += 1
+            assert not any(figure["value"] for figure in answered.values())  # derived ones of nothing
             lines = {line.name: line for part in page.parts for line in part.lines if not line.sort}
+            codes = [column.code for column in page.columns]
             for part in found["parts"]:
                 if not part["itself"]:
                     line = lines[part["unit"]["name"]]
-                    assert list(part["values"].values()) == [cell.value for cell in line.cells]
-    assert compared == 5 * 9
+                    assert [part["values"][code] for code in codes] == [cell.value for cell in line.cells]
+    assert compared == 5 * len(registry.declared())
+
+
+def number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def test_an_indicator_is_answered_with_its_parts(
+    lived_in: SimpleNamespace, people: SimpleNamespace, sign_in: Callable[[User], Client]
+) -> None:
+    client = sign_in(people.leader)
+    found = get(client, lived_in.district, indicator="gratitude.count", **SPRING).json()["figures"]
+    assert [figure["indicator"] for figure in found] == registry.with_parts("gratitude.count")
+    assert sum(figure["value"] for figure in found[1:]) == found[0]["value"] > 0
+    page = client.get(
+        reverse("dashboard_unit", args=[lived_in.district.code]), {"indicator": "gratitude.count", **SPRING}
+    ).context["page"]
+    shares = [share.value for split in page.splits for share in split.shares]
+    assert shares == [figure["value"] for figure in found[1:]]
+
+
+def test_comparison_and_boundaries_of_the_answer(
+    lived_in: SimpleNamespace, people: SimpleNamespace, sign_in: Callable[[User], Client]
+) -> None:
+    client = sign_in(people.leader)
+    usual = get(client, lived_in.street, **SPRING).json()
+    assert usual["compared_with"] == {"from": "2024-01", "to": "2024-04"}
+    other = get(client, lived_in.street, against="previous", boundaries="today", **SPRING).json()
+    assert other["compared_with"] == {"from": "2024-09", "to": "2024-12"}
+    assert (usual["boundaries"], other["boundaries"]) == ("time", "today")
+    page = client.get(
+        reverse("dashboard_unit", args=[lived_in.street.code]),
+        {"against": "previous", "boundaries": "today", **SPRING},
+    ).context["page"]
+    values = [figure["value"] for figure in other["figures"] if not figure["derived"]]
+    assert values == [column.value for column in page.columns]
+    assert values != [figure["value"] for figure in usual["figures"] if not figure["derived"]]
 
 
 def test_one_indicator_and_the_period_of_the_answer(
@@ -70,6 +108,8 @@ def test_one_indicator_and_the_period_of_the_answer(
         ({"from": "2025-04", "to": "2025-01"}, "to"),
         ({"from": "1999-01"}, "from"),
         ({"indicator": "no.such"}, "indicator"),
+        ({"against": "last"}, "against"),
+        ({"boundaries": "tomorrow"}, "boundaries"),
         ({"form": "2025-01"}, "form"),
         ({"from": "\x00"}, "from"),
         ({"from": ""}, "from"),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from programs import registry
+from programs.boundaries import Boundaries
 from programs.models import Mark, Unit
-from reporting.figures import Figures, figures
+from reporting.figures import Against, Figures, figures
 from reporting.models import Freshness
 from reporting.statistics import rebuild, refresh
-from tests.reporting.naive import BY_HAND, assert_exact
+from tests.reporting.naive import assert_exact, by_hand
 
 JANUARY, FEBRUARY, MARCH, APRIL = (dt.date(2025, month, 1) for month in (1, 2, 3, 4))
 
@@ -78,7 +80,7 @@ def test_rows_add_up_to_the_total(lived_in: SimpleNamespace, last: dt.date) -> N
             if figure.indicator.additive:
                 parts = [row.values[figure.indicator.code] for row in found.rows]
                 assert sum(parts) == figure.value, (unit, figure.indicator.code)
-            elif last > JANUARY:
+            elif last > JANUARY and not figure.is_derived:
                 assert {row.values[figure.indicator.code] for row in found.rows} == {None}
 
 
@@ -132,24 +134,132 @@ def test_every_figure_is_what_its_records_say(lived_in: SimpleNamespace) -> None
     from tests.reporting.naive import place_of, placements_by_unit
 
     placements = placements_by_unit()
+
+    def of_the_time(record: Any) -> list[int]:
+        return place_of(record.unit_id, record.occurred_on.replace(day=1), placements)
+
     for unit in vars(lived_in).values():
-        found = of(unit)
+        assert_is_what_records_say(
+            of(unit, indicators=EVERYTHING), lambda r, pk=unit.pk: pk in of_the_time(r)
+        )
+
+
+@pytest.mark.parametrize("last", [APRIL, FEBRUARY])
+def test_in_todays_boundaries_a_unit_counts_where_it_stands_now(
+    lived_in: SimpleNamespace, last: dt.date
+) -> None:
+    for unit in vars(lived_in).values():
+        now = set(Unit.objects.under(unit).values_list("pk", flat=True))
+        found = of(unit, last=last, indicators=EVERYTHING, below=below(unit), boundaries=Boundaries.TODAY)
+        assert_is_what_records_say(found, lambda record, now=now: record.unit_id in now)
         for figure in found.figures:
-            records = [
-                record
-                for record in figure.kind.model.objects.filter(
-                    removed_at=None, occurred_on__year=2025, occurred_on__month__lte=4
-                )
-                if unit.pk in place_of(record.unit_id, record.occurred_on.replace(day=1), placements)
-            ]
-            assert figure.value == BY_HAND[figure.indicator.code](records), (unit, figure.indicator.code)
+            if found.rows and figure.indicator.additive:
+                assert sum(row.values[figure.code] for row in found.rows) == figure.value, (unit, figure.code)
+            if figure.indicator.additive:
+                assert sum(figure.by_month) == figure.value
+    assert {
+        row.unit
+        for row in of(lived_in.street, below=below(lived_in.street), boundaries=Boundaries.TODAY).rows
+    } == {
+        lived_in.street,
+        lived_in.sibling,
+        lived_in.rover,
+        lived_in.school,
+    }
+
+
+def test_joint_records_in_todays_boundaries(lived_in: SimpleNamespace) -> None:
+    """`own` stands under the other street today: what it joined in January counts there, and not with its first."""
+    first = of(lived_in.street, JANUARY, JANUARY, boundaries=Boundaries.TODAY)
+    other = of(lived_in.other_street, JANUARY, JANUARY, boundaries=Boundaries.TODAY)
+    assert (first["activities.count"].joint, other["activities.count"].joint) == (0, 1)
+    assert of(lived_in.street, JANUARY, JANUARY)["activities.count"].joint == 1
+
+
+EVERYTHING = [figure.code for kind in registry.kinds() for figure in (*kind.counted, *kind.derived)]
+DERIVED_BY_HAND = {
+    "activities.participants_each": lambda of: of["activities.participants"] / of["activities.count"],
+    "activities.six_ones_share": lambda of: of["activities.six_ones"] * 100 / of["activities.count"],
+    "education.count": lambda of: of["activities.count"] + of["gratitude.count"],
+}
+
+
+def assert_is_what_records_say(found: Figures, counts: Callable[[Any], bool]) -> None:
+    """Every figure against a recount in Python of the records of the period that `counts` lets through."""
+    period = found.period
+    records = {
+        kind.code: [
+            record
+            for record in kind.model.objects.filter(
+                removed_at=None, occurred_on__range=(period.begins_on, period.ends_on)
+            )
+            if counts(record)
+        ]
+        for kind in registry.kinds()
+    }
+    values: dict[str, Decimal | None] = {}
+    for figure in found.figures:
+        if not figure.is_derived:
+            values[figure.code] = by_hand(figure.code, records[figure.kind.code])
+    for code, made in DERIVED_BY_HAND.items():
+        try:
+            values[code] = made(values).quantize(Decimal("0.1"), ROUND_HALF_UP)
+        except (ZeroDivisionError, InvalidOperation):
+            values[code] = None
+    assert {figure.code: figure.value for figure in found.figures} == values, found.unit
+
+
+def test_the_parts_of_a_split_add_up_to_the_whole(lived_in: SimpleNamespace) -> None:
+    compared = 0
+    for unit in vars(lived_in).values():
+        found = of(unit, indicators=EVERYTHING)
+        for kind in registry.kinds():
+            for indicator in kind.indicators:
+                for name in indicator.splits:
+                    parts = [found[part.code] for part in kind.parts(indicator, name)]
+                    whole = found[indicator.code]
+                    assert sum(part.value for part in parts) == whole.value
+                    assert [
+                        sum(month) for month in zip(*(p.by_month for p in parts), strict=True)
+                    ] == whole.by_month
+                    compared += bool(whole.value)
+    assert compared > 30
+
+
+def test_a_period_is_compared_with_the_year_before_or_with_the_months_right_before(
+    log: Any, tree: SimpleNamespace
+) -> None:
+    for day, participants in [((2025, 3, 5), 30), ((2025, 1, 31), 8), ((2024, 12, 1), 4), ((2024, 3, 9), 10)]:
+        log("activities", tree.own, dt.date(*day), participants=participants)
+    refresh()
+    year = of(tree.own, MARCH, APRIL)["activities.participants"]
+    assert (year.value, year.before, year.by_month_before, year.change) == (30, 10, [10, 0], 200)
+    right_before = of(tree.own, MARCH, APRIL, against=Against.PREVIOUS)
+    assert (right_before.before.first, right_before.before.last) == (JANUARY, FEBRUARY)
+    people = right_before["activities.participants"]
+    assert (people.before, people.by_month_before, people.change) == (8, [8, 0], 275)
+    quarter = of(tree.own, JANUARY, MARCH, against=Against.PREVIOUS)
+    assert (quarter.before.first, quarter.before.last) == (dt.date(2024, 10, 1), dt.date(2024, 12, 1))
+    assert quarter["activities.participants"].before == 4
+
+
+def test_a_rate_of_nothing_is_no_figure(tree: SimpleNamespace) -> None:
+    found = of(tree.own, below=below(tree.own))
+    share = found["activities.six_ones_share"]
+    assert (share.value, share.before, share.joint, share.change) == (None, None, None, None)
+    assert share.by_month == [None] * 4
+    assert found["education.count"].value == 0
 
 
 def test_only_the_named_indicators_are_read(lived_in: SimpleNamespace) -> None:
     found = of(lived_in.district, indicators=["cases.hours", "activities.count"])
-    assert [figure.indicator.code for figure in found.figures] == ["activities.count", "cases.hours"]
-    every = {indicator.code for indicator in registry.indicators()}
-    assert {figure.indicator.code for figure in of(lived_in.district).figures} == every
+    assert [figure.code for figure in found.figures] == ["activities.count", "cases.hours"]
+    # What a derived figure is made of is read, and not shown.
+    alone = of(lived_in.district, indicators=["activities.six_ones_share"], below=below(lived_in.district))
+    assert [figure.code for figure in alone.figures] == ["activities.six_ones_share"]
+    every = of(lived_in.district)
+    assert [figure.code for figure in every.figures] == [figure.code for figure in registry.declared()]
+    assert alone["activities.six_ones_share"].value == every["activities.six_ones_share"].value
 
 
 def test_a_removed_record_counts_nowhere_and_a_restored_one_again(

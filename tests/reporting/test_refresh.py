@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from programs import registry
 from programs.models import Mark, Placement
 from reporting import statistics
 from reporting.models import Freshness, Statistic
@@ -26,10 +27,27 @@ def test_a_refresh_works_off_every_mark(
     for day in range(1, 6):
         log("activities", lived_in.own, dt.date(2025, day % 4 + 1, day), lived_in.police)
     assert Mark.objects.count() == 10
-    Freshness.objects.all().delete()
+    Freshness.objects.update(refreshed_at=None)
     assert refresh() == 8  # two units in four months
-    assert Freshness.objects.exists()
+    assert Freshness.objects.get().refreshed_at
     assert refresh() == 0
+    assert_exact()
+
+
+def test_an_indicator_declared_anew_is_counted_without_being_asked(
+    lived_in: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update of the portal: cells of a new indicator, none of one that is gone, and only once."""
+    kind = registry.kind("carriers")
+    before = kind.counted
+    gone = [figure for figure in before if figure.code != "carriers.count@type=other"]
+    monkeypatch.setitem(vars(kind), "counted", gone)
+    assert refresh() > 0
+    assert not Statistic.objects.filter(indicator="carriers.count@type=other").exists()
+    assert_exact()
+    assert refresh() == 0
+    monkeypatch.setitem(vars(kind), "counted", before)
+    assert refresh() > 0
     assert_exact()
 
 
