@@ -54,7 +54,7 @@ if TEST_REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"] = f"{VAR_DIR.name}:{WORKER}:"
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "tests.cache.OwnKeysCache",
             "LOCATION": TEST_REDIS_URL,
             "KEY_PREFIX": f"{VAR_DIR.name}:{WORKER}:cache",
         }
