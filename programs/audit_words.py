@@ -56,6 +56,9 @@ ACTIONS: dict[str, Text] = {
     "unit.close": gettext_lazy("Closed a unit"),
     "unit.reopen": gettext_lazy("Reopened a unit"),
     "audit.export": gettext_lazy("Exported the audit log"),
+    "statistics.export": gettext_lazy("Exported statistics"),
+    "statistics.save": gettext_lazy("Saved a custom table"),
+    "statistics.remove": gettext_lazy("Removed a custom table"),
 }
 # What is done to records of any kind; the kind's own name stands in the sentence.
 OF_RECORDS: dict[str, Text] = {
@@ -67,6 +70,8 @@ OF_RECORDS: dict[str, Text] = {
     "export": gettext_lazy("%(kind)s: exported"),
     "attach": gettext_lazy("%(kind)s: file added"),
     "detach": gettext_lazy("%(kind)s: file removed"),
+    "declare_zero": gettext_lazy("%(kind)s: zero declared for a month"),
+    "withdraw_zero": gettext_lazy("%(kind)s: declared zero withdrawn"),
     "record.view": gettext_lazy("%(kind)s: asked to read"),
     "record.write": gettext_lazy("%(kind)s: asked to change"),
     "record.export": gettext_lazy("%(kind)s: asked to export"),
@@ -98,6 +103,7 @@ def areas() -> list[tuple[str, Text]]:
         ("person", gettext_lazy("Accounts and roles")),
         ("unit", gettext_lazy("Units")),
         *((kind.code, kind.label_plural) for kind in registry.kinds()),
+        ("statistics", gettext_lazy("Statistics")),
         ("audit", gettext_lazy("The audit log")),
         ("page", gettext_lazy("Pages that were refused")),
     ]

@@ -16,7 +16,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from django.utils import timezone
 
 from programs import registry, triggers
-from programs.models import AuditEvent, Grant, Mark, Placement, Unit, User
+from programs.models import AuditEvent, Grant, Mark, Placement, Unit, User, ZeroReport
 from programs.models.record import Record
 from tests.factories import sample_values
 
@@ -93,6 +93,17 @@ def grant(world: SimpleNamespace, **values: Any) -> Grant:
     return Grant.objects.bulk_create([Grant(**fields)])[0]
 
 
+def zero(world: SimpleNamespace, **values: Any) -> ZeroReport:
+    fields = {
+        "unit": world.own,
+        "kind": "activities",
+        "month": DAY.replace(day=1),
+        "declared_by": world.community_officer_person,
+        **values,
+    }
+    return ZeroReport.objects.bulk_create([ZeroReport(**fields)])[0]
+
+
 def statistic(world: SimpleNamespace, **values: Any) -> Any:
     model = apps.get_model("reporting", "Statistic")
     fields = {
@@ -103,6 +114,12 @@ def statistic(world: SimpleNamespace, **values: Any) -> Any:
         "total": 1,
         **values,
     }
+    return model.objects.bulk_create([model(**fields)])[0]
+
+
+def saved_pivot(world: SimpleNamespace, **values: Any) -> Any:
+    model = apps.get_model("reporting", "SavedPivot")
+    fields = {"name": "月报", "owner": world.leader_person, "unit": world.district, "query": "", **values}
     return model.objects.bulk_create([model(**fields)])[0]
 
 
@@ -147,6 +164,10 @@ BREAKERS: dict[str, Callable[[SimpleNamespace], Any]] = {
     ),
     "activity_participants_in_range": lambda w: record(w, registry.kind("activities"), participants=200_001),
     "gratitude_numbers_in_range": lambda w: record(w, registry.kind("gratitude"), media_reports=1001),
+    "zero_stands_once": lambda w: twice(zero, w),
+    "zero_month_is_a_first_day": lambda w: zero(w, month=DAY),
+    "zero_withdrawn_by_somebody": lambda w: zero(w, withdrawn_at=timezone.now()),
+    "saved_pivot_named_once": lambda w: twice(saved_pivot, w),
     "statistic_once": lambda w: twice(statistic, w),
     "statistic_not_negative": lambda w: statistic(w, own=-1),
     "statistic_not_all_zero": lambda w: statistic(w, total=0),

@@ -5,6 +5,7 @@ from programs.models.mark import Mark
 from programs.models.people import Grant, User
 from programs.models.record import Record
 from programs.models.unit import Placement, Tier, Unit, UnitKind
+from programs.models.zero import ZeroReport
 
 __all__ = [
     "AppendOnly",
@@ -23,4 +24,5 @@ __all__ = [
     "Unit",
     "UnitKind",
     "User",
+    "ZeroReport",
 ]

@@ -158,6 +158,11 @@ class Unit(models.Model):
     def is_open(self) -> bool:
         return self.closed_on is None
 
+    def was_open_in(self, month: dt.date) -> bool:
+        """Whether it was open on any day of the month."""
+        first, after = month_bounds(month)
+        return self.opened_on < after and (self.closed_on is None or self.closed_on >= first)
+
     @property
     def is_territorial(self) -> bool:
         return self.kind in TERRITORIAL_KINDS
