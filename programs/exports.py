@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -59,8 +59,24 @@ def export_response(
     head = [str(column.label) for column in columns]
     note = _("Only the first %(number)d records are in this file; narrow the filters for the others.")
     tail = [note % {"number": MOST_ROWS}] if count.capped else []
-    name = f"{kind.label_plural} {timezone.localdate():%Y-%m-%d}.{form}"
-    response = _csv(head, rows, tail) if form == CSV else _xlsx(str(kind.label_plural), head, rows, tail)
+    return file_response(form, str(kind.label_plural), head, rows, tail=tail)
+
+
+def file_response(
+    form: str,
+    name: str,
+    head: list[str],
+    rows: Iterable[list[Any]],
+    *,
+    tail: Sequence[str] = (),
+    above: Sequence[tuple[str, str]] = (),
+) -> HttpResponseBase:
+    """A table as a file of today's date. Texts in `rows` have passed `safe_text`; "" is an empty cell.
+
+    `above` tells in a workbook what the table is about: (label, words). In a CSV file it would be in the way.
+    """
+    response = _csv(head, rows, tail) if form == CSV else _xlsx(head, rows, tail, above)
+    name = f"{name} {timezone.localdate():%Y-%m-%d}.{form}"
     response["Content-Disposition"] = content_disposition_header(True, name) or ""
     response["Cache-Control"] = "private, no-store"
     return response
@@ -119,7 +135,7 @@ class _Echo:
         return line
 
 
-def _csv(head: list[str], rows: Iterable[list[Any]], tail: list[str]) -> HttpResponseBase:
+def _csv(head: list[str], rows: Iterable[list[Any]], tail: Sequence[str]) -> HttpResponseBase:
     # Quoted throughout: where ";" separates, an unquoted one within a text would begin a cell.
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_NONNUMERIC)
     # The lines leave after the request is over, when its language is gone.
@@ -179,7 +195,9 @@ def _blocks(lines: Iterator[str], size: int = 64 * 1024) -> Iterator[bytes]:
     yield "".join(block).encode()
 
 
-def _xlsx(title: str, head: list[str], rows: Iterable[list[Any]], tail: list[str]) -> HttpResponseBase:
+def _xlsx(
+    head: list[str], rows: Iterable[list[Any]], tail: Sequence[str], above: Sequence[tuple[str, str]]
+) -> HttpResponseBase:
     file = tempfile.NamedTemporaryFile(suffix=".xlsx")  # noqa: SIM115  (the response closes it)
     options = {
         "constant_memory": True,
@@ -192,12 +210,16 @@ def _xlsx(title: str, head: list[str], rows: Iterable[list[Any]], tail: list[str
         bold = workbook.add_format({"bold": True})
         day = workbook.add_format({"num_format": "yyyy-mm-dd"})
         minute = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm"})
-        sheet.freeze_panes(1, 0)
+        for line, (label, words) in enumerate(above):
+            sheet.write_string(line, 0, safe_text(label), bold)
+            sheet.write_string(line, 1, safe_text(words))
+        top = len(above) + 1 if above else 0
+        sheet.freeze_panes(top + 1, 0)
         sheet.set_column(0, len(head) - 1, 16)
         for at, label in enumerate(head):
-            sheet.write_string(0, at, safe_text(label), bold)
-        line = 0
-        for line, row in enumerate(rows, start=1):
+            sheet.write_string(top, at, safe_text(label), bold)
+        line = top
+        for line, row in enumerate(rows, start=top + 1):
             for at, value in enumerate(row):
                 if value == "":
                     continue

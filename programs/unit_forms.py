@@ -36,12 +36,13 @@ class UnitFilter(forms.Form):
 
 
 class UnitQuestion(forms.Form):
-    """What the searching field asks: `q` in the units that one knows (district), writes for, or manages."""
+    """What the searching field asks: `q` in the units that one knows (district), writes for, manages, or reads."""
 
     SCOPES = {
         "district": Permission.UNIT_VIEW,
         "write": Permission.RECORD_WRITE,
         "manage": Permission.UNIT_MANAGE,
+        "statistics": Permission.STATISTICS_VIEW,
     }
     q = forms.CharField(required=False, max_length=SEARCH_LENGTH, validators=[check_text])
     scope = forms.ChoiceField(required=False, choices=[(scope, scope) for scope in SCOPES])
