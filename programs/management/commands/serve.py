@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -29,6 +28,7 @@ from django.utils.translation import gettext as _
 
 from programs import bell
 from programs.models import Mark
+from programs.text import padded
 
 LOG_LIMIT = 5 * 1024 * 1024
 START_SECONDS = 120  # a slow, busy machine; an idle one needs three
@@ -131,12 +131,6 @@ def answers(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def padded(text: str, width: int) -> str:
-    """Filled up with spaces; a Chinese character is two columns wide."""
-    columns = sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-    return text + " " * max(1, width - columns)
 
 
 class Command(BaseCommand):
