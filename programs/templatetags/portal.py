@@ -18,6 +18,7 @@ from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 
 from programs import form_fields
+from programs.registry import Suppressed
 
 register = template.Library()
 
@@ -67,7 +68,9 @@ def grouped(number: Decimal) -> str:
 
 @register.filter
 def count(value: Any) -> str:
-    """The exact number with thousands separators; a dash where there is none."""
+    """The exact number with thousands separators; a dash where there is none, a mark where it is not shown."""
+    if isinstance(value, Suppressed):
+        return str(value)
     number = decimal_of(value)
     return NO_FIGURE if number is None else grouped(number).replace("-", MINUS)
 
@@ -78,6 +81,8 @@ def wan(value: Any) -> str | SafeString:
 
     Languages that count in thousands get the exact number.
     """
+    if isinstance(value, Suppressed):
+        return str(value)
     number = decimal_of(value)
     if number is None:
         return NO_FIGURE
