@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from programs.forms import CarrierForm, EducationActivityForm, GratitudeEventForm
 from programs.models.education import Carrier, EducationActivity, GratitudeEvent
-from programs.registry import Action, Average, Indicator, Measure, Rate, RecordKind, Total, register
+from programs.registry import Action, Average, Indicator, Measure, Promise, Rate, RecordKind, Total, register
 
 
 @register
@@ -28,7 +28,7 @@ class EducationActivityKind(RecordKind):
             Count("pk"),
             Measure.TIMES,
             description=_("Activities of love education that took place, of every series."),
-            splits=("series", "festival", "setting"),
+            splits=("series", "setting"),
         ),
         Indicator(
             "activities.six_ones",
@@ -37,6 +37,17 @@ class EducationActivityKind(RecordKind):
             Measure.TIMES,
             filter=Q(series=EducationActivity.Series.SIX_ONES),
             description=_("Activities of the “six ones” series."),
+        ),
+        Indicator(
+            "activities.festivals",
+            _("Festival activities"),
+            Count("pk"),
+            Measure.TIMES,
+            filter=Q(series=EducationActivity.Series.FESTIVAL),
+            description=_(
+                "Activities of the festivals: enterprise culture, neighbours, sports, youth science and others."
+            ),
+            splits=("festival", "setting"),
         ),
         Indicator(
             "activities.participants",
@@ -122,3 +133,8 @@ class CarrierKind(RecordKind):
             splits=("type",),
         ),
     ]
+    promises = {
+        Promise.CHANNEL: ["carriers.count@type=spokesperson", "carriers.count@type=office_day"],
+        Promise.LISTENING: ["carriers.count@type=workshop_adviser"],
+        Promise.RESOLUTION: ["carriers.count@type=mediation_day"],
+    }

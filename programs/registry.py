@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Aggregate, Q
-from django.utils.functional import Promise
+from django.utils.functional import Promise as LazyText
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from programs.field_classes import C1
+from programs.field_classes import C1, C3
 
 if TYPE_CHECKING:
     from programs.forms import RecordForm
     from programs.models.record import Record
 
-Text = str | Promise
+Text = str | LazyText
 
 
 class Action(enum.Enum):
@@ -48,6 +48,19 @@ class Action(enum.Enum):
         self.code = code
         self.label = label
         self.hue = hue
+
+
+class Promise(enum.Enum):
+    """The four promises (四有) that the actions serve."""
+
+    CHANNEL = _("A channel to be heard")  # 反映有渠道
+    LISTENING = _("Someone listens")  # 倾诉有人听
+    HELP = _("Help in hardship")  # 困难有人帮
+    RESOLUTION = _("Disputes get resolved")  # 矛盾有人解
+
+    @property
+    def label(self) -> Text:
+        return self.value
 
 
 class Measure(enum.Enum):
@@ -74,12 +87,37 @@ class Measure(enum.Enum):
         self.label = label
 
 
+class Suppressed(enum.Enum):
+    """What stands in place of a figure of few people, so that nobody is recognised."""
+
+    SMALL = "<5"
+    WITH_IT = "*"  # it would let a small one be worked out
+
+    def __str__(self) -> str:
+        return self.value
+
+
+FEW = 5
+# A figure as it is shown; None: there is no such figure.
+Value = Decimal | Suppressed | None
+
+
+def is_small(value: Value) -> bool:
+    return isinstance(value, Decimal) and 0 < value < FEW
+
+
+def plain(value: Value) -> Decimal | None:
+    """For pictures and comparisons: a figure that is not shown is none."""
+    return value if isinstance(value, Decimal) else None
+
+
 @dataclass(frozen=True)
 class Indicator:
     """A figure made from the records of one kind: `aggregate` over those that pass `filter`.
 
     `additive` says whether figures of units and months may be added up; a count of distinct people may not. `splits`
-    names fields with choices: the figure is kept for each of their values too (see `Part`).
+    names fields with choices: the figure is kept for each of their values too (see `Part`). `owner` is the body that
+    answers for the definition; the leading-group office where none is named.
     """
 
     code: str
@@ -90,6 +128,7 @@ class Indicator:
     additive: bool = True
     description: Text = ""
     splits: tuple[str, ...] = ()
+    owner: Text = ""
 
 
 @dataclass(frozen=True)
@@ -114,6 +153,7 @@ def _parts(model: type[Record], indicator: Indicator, name: str) -> list[Part]:
             indicator.measure,
             narrower & Q(**{name: value}),
             indicator.additive,
+            owner=indicator.owner,
             whole=indicator.code,
             field=name,
             value=value,
@@ -130,7 +170,11 @@ class Derived:
     label: Text
     of: tuple[str, ...]
     description: Text = ""
+    owner: Text = ""
 
+    # How its formula is written: `sign` between the figures of `of`, `end` after the last.
+    sign: ClassVar[str]
+    end: ClassVar[str] = ""
     # It has no meaning added up over units or months; it is made anew of the added-up figures.
     additive: ClassVar[bool] = False
 
@@ -148,6 +192,8 @@ class Rate(Derived):
     """The first indicator in percent of the second. The first is the second with a narrower filter, which the registry
     checks: no rate can exceed 100 %."""
 
+    sign, end = "÷", "× 100%"
+
     def measure_of(self, measures: Sequence[Measure]) -> Measure:
         return Measure.PERCENT
 
@@ -160,6 +206,8 @@ class Rate(Derived):
 class Average(Derived):
     """The first indicator for each one of the second, in the measure of the first."""
 
+    sign = "÷"
+
     def measure_of(self, measures: Sequence[Measure]) -> Measure:
         return measures[0]
 
@@ -171,6 +219,8 @@ class Average(Derived):
 @dataclass(frozen=True)
 class Total(Derived):
     """Several indicators of one measure added up: 人次 never to 人, 次 never to 件, and no distinct counts."""
+
+    sign = "+"
 
     def measure_of(self, measures: Sequence[Measure]) -> Measure:
         if len(set(measures)) != 1:
@@ -201,6 +251,8 @@ class RecordKind:
     sorts: ClassVar[list[str]] = ["occurred_on"]
     indicators: ClassVar[list[Indicator]] = []
     derived: ClassVar[list[Derived]] = []
+    # The figures, or parts of them, by which a reader sees a promise kept.
+    promises: ClassVar[dict[Promise, list[str]]] = {}
     attachments: ClassVar[bool] = True
 
     @property
@@ -217,6 +269,11 @@ class RecordKind:
 
     def __str__(self) -> str:
         return self.code
+
+    @property
+    def is_sensitive(self) -> bool:
+        """Whether its records tell of illness, counselling and the like: small figures are not for everybody."""
+        return any(getattr(field, "field_class", C1) >= C3 for field in self.model._meta.concrete_fields)
 
     def field(self, name: str) -> Any:
         return self.model._meta.get_field(name)
@@ -256,7 +313,7 @@ _kinds: dict[str, RecordKind] = {}
 def register(cls: type[RecordKind]) -> type[RecordKind]:
     """Class decorator: validate the declaration and add the kind to the registry. Duplicate codes raise."""
     kind = cls()
-    problems = list(_problems(kind))
+    problems = list(_problems(kind)) or list(_unknown_of_promises(kind))
     if problems:
         raise ImproperlyConfigured(f"{cls.__name__}: " + "; ".join(problems))
     _kinds[kind.code] = kind
@@ -287,6 +344,12 @@ def _problems(kind: RecordKind) -> Iterable[str]:
                 yield f"'{indicator.code}' cannot be split by '{name}', which is no field with choices"
             elif getattr(kind.field(name), "field_class", C1) > C1:
                 yield f"'{indicator.code}' cannot be split by '{name}': not everybody who sees figures may read it"
+
+
+def _unknown_of_promises(kind: RecordKind) -> Iterable[str]:
+    known = {figure.code for figure in kind.counted}
+    for codes in kind.promises.values():
+        yield from (f"a promise names '{code}', which is not counted" for code in codes if code not in known)
 
 
 def problems_of_derived() -> Iterable[str]:
@@ -366,3 +429,12 @@ def measure_of(figure: Indicator | Derived) -> Measure:
         return figure.measure
     by_code = {indicator.code: indicator.measure for indicator in indicators()}
     return figure.measure_of([by_code[code] for code in figure.of])
+
+
+def promises() -> dict[Promise, list[tuple[RecordKind, Indicator]]]:
+    """By promise, in their order, the figures that show it; promises that no kind serves yet are left out."""
+    found = {
+        promise: [(kind, kind.indicator(code)) for kind in kinds() for code in kind.promises.get(promise, ())]
+        for promise in Promise
+    }
+    return {promise: figures for promise, figures in found.items() if figures}

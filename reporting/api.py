@@ -1,8 +1,7 @@
-"""The figures of a unit as JSON: what its page shows, read in the same way."""
+"""Figures and what they mean as JSON: what the pages show, read in the same way."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -20,37 +19,44 @@ from programs.api.schema import list_of, parameter
 from programs.api.shapes import Schema, closed_object
 from programs.boundaries import Boundaries
 from programs.models.unit import Unit
-from programs.registry import Measure
+from programs.registry import Action, Measure, RecordKind, Suppressed, Value
 from programs.roles import Permission
-from reporting.dashboards import MONTH, PARAMETERS, around, covers_below, question
+from reporting.dashboards import MONTH, PARAMETERS, question
+from reporting.definitions import Definition, Split, definitions
 from reporting.figures import Against, Figure, Figures, Period, Row, figures
+from reporting.parts import around, bare_number, covers_below
 
 TEXT: Schema = {"type": "string"}
-NUMBER_OR_NONE: Schema = {"type": ["number", "null"]}
+# A number; null: there is no such figure; "<5" or "*": it is not shown, so that nobody is recognised.
+SHOWN: Schema = {
+    "anyOf": [{"type": ["number", "null"]}, {"type": "string", "enum": [str(s) for s in Suppressed]}]
+}
 MONTH_NAMED: Schema = {"type": "string", "pattern": f"^{MONTH.pattern}$"}
 AGAINST: Schema = {"type": "string", "enum": list(Against)}
 BOUNDARIES: Schema = {"type": "string", "enum": list(Boundaries)}
 UNIT = closed_object({"code": TEXT, "name": TEXT})
+LABELLED = closed_object({"code": TEXT, "label": TEXT})
+MEASURE = closed_object(
+    {"code": {"type": "string", "enum": [measure.code for measure in Measure]}, "label": TEXT}
+)
 FIGURE = closed_object(
     {
         "indicator": TEXT,
         "label": TEXT,
-        "measure": closed_object(
-            {"code": {"type": "string", "enum": [measure.code for measure in Measure]}, "label": TEXT}
-        ),
+        "measure": MEASURE,
         "additive": {"type": "boolean"},
         "derived": {"type": "boolean"},
-        "value": NUMBER_OR_NONE,
-        "joint": NUMBER_OR_NONE,
-        "before": NUMBER_OR_NONE,
-        "by_month": list_of(NUMBER_OR_NONE),
+        "value": SHOWN,
+        "joint": SHOWN,
+        "before": SHOWN,
+        "by_month": list_of(SHOWN),
     }
 )
 PART = closed_object(
     {
         "unit": UNIT,
         "itself": {"type": "boolean"},
-        "values": {"type": "object", "additionalProperties": NUMBER_OR_NONE},
+        "values": {"type": "object", "additionalProperties": SHOWN},
     }
 )
 ANSWER = closed_object(
@@ -69,6 +75,29 @@ ANSWER = closed_object(
         "Figures of the months, each in the boundaries of its time. `whole`: of the unit and what lies below it, and"
         " `parts` that add up to them; otherwise of the unit itself. `joint` counts records led by others, apart."
         " `as_of`: what was saved before is in the figures."
+    ),
+)
+PART_OF_SPLIT = closed_object({"code": TEXT, "value": TEXT, "label": TEXT})
+DEFINITION = closed_object(
+    {
+        "code": TEXT,
+        "label": TEXT,
+        "description": TEXT,
+        "action": LABELLED,
+        "kind": LABELLED,
+        "measure": MEASURE,
+        "derived": {"type": "boolean"},
+        "counted": TEXT,
+        "condition": TEXT,
+        "made_of": list_of(TEXT),
+        "splits": list_of(closed_object({"field": TEXT, "label": TEXT, "parts": list_of(PART_OF_SPLIT)})),
+        "additive": {"type": "boolean"},
+        "owner": TEXT,
+    },
+    description=_(
+        "One indicator or derived figure. `counted`: what is counted, or the formula of a derived figure, which is"
+        " `made_of` others. `condition`: which records count; empty for all of the kind. `additive`: whether figures"
+        " of units and months may be added up. Parts of a split are figures of their own, each with its code."
     ),
 )
 
@@ -119,8 +148,23 @@ class FiguresView(APIView):
             below=around(unit)[1] if whole else (),
             against=asked.against,
             boundaries=asked.boundaries,
+            reader=actor.unit,
         )
         return Response(as_json(found))
+
+
+class IndicatorsView(APIView):
+    http_method_names = ["get", "head"]
+
+    @extend_schema(
+        operation_id="indicators",
+        tags=["figures"],
+        summary=_("Read what every figure means"),
+        responses={200: closed_object({"results": list_of(DEFINITION)})},
+    )
+    @requires(Permission.STATISTICS_VIEW)
+    def get(self, request: Request) -> Response:
+        return Response({"results": [_definition(found) for found in definitions()]})
 
 
 def as_json(found: Figures) -> dict[str, Any]:
@@ -144,7 +188,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
     return {
         "indicator": figure.code,
         "label": str(figure.kind.name_of(figure.indicator)),
-        "measure": {"code": figure.measure.code, "label": str(figure.measure.label)},
+        "measure": _labelled(figure.measure),
         "additive": figure.indicator.additive,
         "derived": figure.is_derived,
         "value": _number(figure.value),
@@ -163,7 +207,32 @@ def _unit(unit: Unit) -> dict[str, str]:
     return {"code": unit.code, "name": unit.name}
 
 
-def _number(value: Decimal | None) -> int | float | None:
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
+def _number(value: Value) -> int | float | str | None:
+    return str(value) if isinstance(value, Suppressed) else bare_number(value)
+
+
+def _definition(found: Definition) -> dict[str, Any]:
+    return {
+        "code": found.figure.code,
+        "label": str(found.figure.label),
+        "description": str(found.figure.description),
+        "action": _labelled(found.kind.action),
+        "kind": _labelled(found.kind),
+        "measure": _labelled(found.measure),
+        "derived": found.is_derived,
+        "counted": found.counted,
+        "condition": found.condition,
+        "made_of": [indicator.code for indicator in found.made_of],
+        "splits": [_split(split) for split in found.splits],
+        "additive": found.figure.additive,
+        "owner": found.owner,
+    }
+
+
+def _split(split: Split) -> dict[str, Any]:
+    parts = [{"code": part.code, "value": part.value, "label": str(part.label)} for part in split.parts]
+    return {"field": split.field, "label": str(split.label), "parts": parts}
+
+
+def _labelled(thing: Action | Measure | RecordKind) -> dict[str, str]:
+    return {"code": thing.code, "label": str(thing.label)}

@@ -17,3 +17,7 @@ class ReportingConfig(AppConfig):
 
         bell.listen(ring)
         add_page(Page("statistics", _("Statistics"), "dashboard", "chart-bar", Permission.STATISTICS_VIEW))
+        add_page(Page("statistics", _("Custom tables"), "pivot", "table", Permission.STATISTICS_VIEW))
+        add_page(
+            Page("statistics", _("Definitions"), "indicators", "list-details", Permission.STATISTICS_VIEW)
+        )

@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -19,12 +18,24 @@ from django.utils.translation import gettext_lazy
 from programs import registry
 from programs.access import Actor
 from programs.boundaries import Boundaries
-from programs.filters import JOINT, OWN
 from programs.models.record import PROGRAMME_BEGAN
-from programs.models.unit import Placement, Unit, month_of
-from programs.registry import Action, Derived, Indicator, Part, Text
-from programs.roles import Permission, Reach
-from reporting.figures import Against, Figure, Figures, Period, Row, figures, stands_right_below
+from programs.models.unit import Unit, month_of
+from programs.registry import Action, Derived, Indicator, Part, Suppressed, Text, Value, plain
+from programs.roles import Permission
+from reporting.definitions import definition_url
+from reporting.figures import Against, Figure, Figures, Period, figures
+from reporting.parts import (
+    Block,
+    Cell,
+    Line,
+    Links,
+    around,
+    bare_number,
+    blocks_of,
+    covers_below,
+    has_moved,
+    label_of,
+)
 from reporting.recount import ZERO
 
 MONTH = re.compile(r"([12][0-9]{3})-(0[1-9]|1[0-2])")
@@ -38,14 +49,27 @@ class Question:
 
     period: Period
     indicator: str = ""
+    action: Action | None = None
     against: Against = Against.YEAR
     boundaries: Boundaries = Boundaries.OF_THE_TIME
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
+    def declared(self) -> list[Indicator | Derived]:
+        """The figures asked for: of one action, or of all of them."""
+        return [
+            figure
+            for kind in registry.kinds()
+            for figure in kind.declared
+            if self.action is None or kind.action is self.action
+        ]
+
+    @property
     def parameters(self) -> dict[str, str]:
         """Of an address that asks the same, but for the indicator."""
         asked = {"from": f"{self.period.first:%Y-%m}", "to": f"{self.period.last:%Y-%m}"}
+        if self.action is not None:
+            asked["action"] = self.action.code
         if self.against is not Against.YEAR:
             asked["against"] = self.against
         if self.boundaries is not Boundaries.OF_THE_TIME:
@@ -53,7 +77,7 @@ class Question:
         return asked
 
 
-PARAMETERS = ("from", "to", "indicator", "against", "boundaries")
+PARAMETERS = ("from", "to", "indicator", "action", "against", "boundaries")
 
 
 def question(parameters: Mapping[str, str]) -> Question:
@@ -74,13 +98,25 @@ def question(parameters: Mapping[str, str]) -> Question:
             asked.problems["from"] = message % {"year": PROGRAMME_BEGAN.year}
         else:
             asked.period = Period(first, last)
-    code = parameters.get("indicator", "")
-    if code in {figure.code for figure in registry.declared()}:
+    _read_figures(parameters, asked)
+    _read_choices(parameters, asked)
+    return asked
+
+
+def _read_figures(parameters: Mapping[str, str], asked: Question) -> None:
+    code, action = parameters.get("indicator", ""), parameters.get("action", "")
+    asked.action = next((known for known in actions() if known.code == action), None)
+    if action and asked.action is None:
+        asked.problems["action"] = _("There is no such action.")
+    if code in {figure.code for figure in asked.declared}:
         asked.indicator = code
     elif code:
         asked.problems["indicator"] = _("There is no such indicator.")
-    _read_choices(parameters, asked)
-    return asked
+
+
+def actions() -> list[Action]:
+    """The actions that have figures."""
+    return list(dict.fromkeys(kind.action for kind in registry.kinds() if kind.indicators))
 
 
 def _read_choices(parameters: Mapping[str, str], asked: Question) -> None:
@@ -104,12 +140,6 @@ def _month(parameters: Mapping[str, str], name: str, asked: Question) -> dt.date
     return None
 
 
-def label_of(period: Period) -> str:
-    if period.first == period.last:
-        return f"{period.first:%Y-%m}"
-    return _("%(first)s to %(last)s") % {"first": f"{period.first:%Y-%m}", "last": f"{period.last:%Y-%m}"}
-
-
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -118,7 +148,7 @@ class Tile:
     """For components/figure.html."""
 
     name: Text
-    value: Decimal | None
+    value: Value
     measure: Text
     url: str
     hue: str
@@ -136,31 +166,6 @@ class Group:
 
 
 @dataclass
-class Cell:
-    value: Decimal | None
-    url: str = ""
-
-
-@dataclass
-class Line:
-    """A row of the table of parts. `note` says when the unit stood here, if that was not all the time."""
-
-    name: str
-    cells: list[Cell]
-    url: str = ""
-    note: str = ""
-    sort: str = ""  # "own", "joint", "total" or ""
-
-
-@dataclass
-class Block:
-    """Some rows of the table, under a heading of their own if it has one."""
-
-    heading: str
-    lines: list[Line]
-
-
-@dataclass
 class Switch:
     """A choice between few ways to look at the same period: [{label, query, active}]."""
 
@@ -171,8 +176,9 @@ class Switch:
 @dataclass
 class Component:
     name: Text
-    value: Decimal | None
+    value: Value
     url: str
+    measure: Text = ""
 
 
 @dataclass
@@ -184,11 +190,19 @@ class Made:
 
 
 @dataclass
+class Kept:
+    """A promise, and the figures that show it."""
+
+    name: Text
+    figures: list[Component]
+
+
+@dataclass
 class Share:
     """One value of a split, with its share of the whole."""
 
     name: Text
-    value: Decimal | None
+    value: Value
     url: str
 
 
@@ -213,6 +227,7 @@ class Dashboard:
     groups: list[Group]
     columns: list[Figure]
     made: list[Made]
+    promises: list[Kept]
     splits: list[Split]
     parts: list[Block]
     chart: dict[str, Any]
@@ -223,26 +238,46 @@ class Dashboard:
     kept: dict[str, str]  # of the address, by the form of the period
     crumbs: list[dict[str, Any]]
     has_moved: bool
+    hides_some: bool
     indicator: str  # of the trend
+    months_url: str
+
+    @property
+    def definition(self) -> str:
+        """Where the indicator of the trend is explained."""
+        return definition_url(self.indicator)
 
 
 def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
     """The page of a unit that the actor may see, in three queries: the units around it, the cells, the time."""
     whole = covers_below(actor, unit)
     above, below = around(unit)
-    indicator = asked.indicator or next((indicator.code for indicator in registry.indicators()), "")
+    indicator = asked.indicator or next((figure.code for figure in asked.declared), "")
+    promises = {} if asked.action else registry.promises()
     found = figures(
         unit,
         asked.period.first,
         asked.period.last,
-        [*(figure.code for figure in registry.declared()), *registry.with_parts(indicator)],
+        [
+            *(figure.code for figure in asked.declared),
+            *(registry.with_parts(indicator) if indicator else ()),
+            *(figure.code for some in promises.values() for _kind, figure in some),
+        ],
         whole=whole,
         below=below if whole else (),
         against=asked.against,
         boundaries=asked.boundaries,
+        reader=actor.unit,
     )
     stored = [figure for figure in found.figures if type(figure.indicator) is Indicator]
-    link = _Links(actor, unit, asked, alone=not below)
+    link = Links(
+        actor,
+        unit,
+        asked.period,
+        asked.boundaries,
+        page=lambda other: page_url(other, asked.parameters),
+        alone=not below,
+    )
     return Dashboard(
         unit=unit,
         period=found.period,
@@ -253,6 +288,13 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         groups=_groups(stored, link, asked),
         columns=stored,
         made=_made(found, link),
+        promises=[
+            Kept(
+                promise.label,
+                [_component(found[figure.code], link) for _kind, figure in some],
+            )
+            for promise, some in promises.items()
+        ],
         splits=_splits(found, indicator, link),
         parts=_parts(found, stored, link),
         chart=_chart(found, indicator, link, asked) if stored else {},
@@ -262,78 +304,28 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         switches=_switches(asked),
         kept={name: value for name, value in asked.parameters.items() if name not in {"from", "to"}},
         crumbs=_crumbs(actor, unit, above, asked),
-        has_moved=asked.boundaries is Boundaries.OF_THE_TIME
-        and any(row.stay or not stands_right_below(row.unit, unit) for row in found.rows[1:]),
+        has_moved=has_moved(found),
+        hides_some=found.hides_some,
         indicator=indicator,
+        months_url=_months_url(unit, asked, found[indicator] if indicator else None),
     )
 
 
-def covers_below(actor: Actor, unit: Unit) -> bool:
-    """Whether the actor sees the figures of what lies below the unit, or of the unit itself only."""
-    return any(
-        home.contains(unit) if reach is Reach.SUBTREE else home.root_id == unit.root_id
-        for home, reach in actor.reaches(Permission.STATISTICS_VIEW)
-        if reach is not Reach.OWN
-    )
+def page_url(unit: Unit, parameters: dict[str, str], route: str = "dashboard_unit") -> str:
+    """The address of a unit's dashboard, or of another page that is asked in the same way."""
+    return f"{reverse(route, args=[unit.code])}?{urlencode(parameters)}"
 
 
-def around(unit: Unit) -> tuple[list[Unit], list[Unit]]:
-    """The units above, from the district down, and those that stand or ever stood right below: in one query."""
-    placed = Placement.objects.filter(parent=unit).values("unit")
-    found = Unit.objects.filter(Q(pk__in=unit.ancestor_ids) | Q(pk__in=placed)).order_by("code")
-    by_id = {other.pk: other for other in found}
-    above = [by_id.pop(pk) for pk in unit.ancestor_ids]
-    return above, list(by_id.values())
+def _months_url(unit: Unit, asked: Question, figure: Figure | None) -> str:
+    """Months × units: twelve of them, unless a period was chosen here."""
+    is_usual = asked.period == question({}).period
+    parameters = {k: v for k, v in asked.parameters.items() if not (is_usual and k in {"from", "to"})}
+    if figure is not None and not figure.is_derived:
+        parameters["indicator"] = figure.code
+    return page_url(unit, parameters, "heat_map")
 
 
-class _Links:
-    """Where a figure leads: to the very records behind it."""
-
-    def __init__(self, actor: Actor, unit: Unit, asked: Question, alone: bool) -> None:
-        self.actor, self.unit, self.asked = actor, unit, asked
-        self.whole = covers_below(actor, unit)
-        self.alone = alone  # nothing below: what it joined itself is all that was joined
-
-    def page(self, unit: Unit, **more: str) -> str:
-        if not self.actor.covers(Permission.STATISTICS_VIEW, unit):
-            return ""
-        return page_url(unit, {**self.asked.parameters, **more})
-
-    def figure(self, figure: Figure, period: Period | None = None) -> str:
-        """To the records behind it; a derived figure has none of its own."""
-        if figure.is_derived:
-            return ""
-        return self.records(figure, self.unit, period, "" if self.whole else OWN)
-
-    def joint(self, figure: Figure, rows: list[Row]) -> str:
-        """What a unit that has left joined while it stood here is not the person's to see: no list holds the figure."""
-        complete = all(self.actor.covers(Permission.RECORD_VIEW, row.unit) for row in rows)
-        return self.records(figure, self.unit, None, JOINT) if complete and (self.whole or self.alone) else ""
-
-    def row(self, figure: Figure, row: Row) -> str:
-        if row.is_split or not self.actor.covers(Permission.RECORD_VIEW, row.unit):
-            return ""
-        return self.records(figure, row.unit, row.stay, OWN if row.is_own else "")
-
-    def records(self, figure: Figure, unit: Unit, period: Period | None, part: str) -> str:
-        period = period or self.asked.period
-        parameters = {
-            "unit": unit.code,
-            "part": part,
-            "occurred_on_from": period.begins_on.isoformat(),
-            "occurred_on_to": period.ends_on.isoformat(),
-            "indicator": figure.indicator.code,
-            "boundaries": "" if self.asked.boundaries is Boundaries.OF_THE_TIME else self.asked.boundaries,
-        }
-        query = urlencode({name: value for name, value in parameters.items() if value})
-        return f"{reverse('record_list', args=[figure.kind.code])}?{query}"
-
-
-def page_url(unit: Unit, parameters: dict[str, str]) -> str:
-    return f"{reverse('dashboard_unit', args=[unit.code])}?{urlencode(parameters)}"
-
-
-def _groups(stored: list[Figure], link: _Links, asked: Question) -> list[Group]:
+def _groups(stored: list[Figure], link: Links, asked: Question) -> list[Group]:
     groups = []
     for action in Action:
         tiles = [_tile(figure, link, asked) for figure in stored if figure.kind.action is action]
@@ -342,7 +334,8 @@ def _groups(stored: list[Figure], link: _Links, asked: Question) -> list[Group]:
     return groups
 
 
-def _tile(figure: Figure, link: _Links, asked: Question) -> Tile:
+def _tile(figure: Figure, link: Links, asked: Question) -> Tile:
+    trend = [plain(value) for value in figure.by_month]
     return Tile(
         name=figure.indicator.label,
         value=figure.value,
@@ -351,26 +344,27 @@ def _tile(figure: Figure, link: _Links, asked: Question) -> Tile:
         hue=figure.kind.action.hue,
         change=figure.change,
         against=asked.against,
-        trend=figure.by_month if len(figure.by_month) > 2 and any(figure.by_month) else [],
+        trend=trend if len(trend) > 2 and any(trend) else [],
     )
 
 
-def _made(found: Figures, link: _Links) -> list[Made]:
+def _made(found: Figures, link: Links) -> list[Made]:
     """Derived figures of this page; those of nothing are left out."""
     return [
         Made(
             figure,
-            of=[
-                Component(found[code].indicator.label, found[code].value, link.figure(found[code]))
-                for code in figure.indicator.of
-            ],
+            of=[_component(found[code], link) for code in figure.indicator.of],
         )
         for figure in found.figures
         if isinstance(figure.indicator, Derived) and figure.value
     ]
 
 
-def _splits(found: Figures, indicator: str, link: _Links) -> list[Split]:
+def _component(figure: Figure, link: Links) -> Component:
+    return Component(figure.indicator.label, figure.value, link.figure(figure), figure.measure.label)
+
+
+def _splits(found: Figures, indicator: str, link: Links) -> list[Split]:
     """What the chosen indicator is made of, by each field that divides it."""
     by_field: dict[str, list[Figure]] = {}
     for figure in found.figures:
@@ -380,7 +374,7 @@ def _splits(found: Figures, indicator: str, link: _Links) -> list[Split]:
     for name, some in by_field.items():
         # A value that may be blank is a line only where something was left blank.
         shown = [figure for figure in some if figure.value or not figure.code.endswith("=")]
-        largest = max((figure.value or ZERO for figure in shown), default=ZERO)
+        largest = max((plain(figure.value) or ZERO for figure in shown), default=ZERO)
         if largest:
             shares = [Share(figure.indicator.label, figure.value, link.figure(figure)) for figure in shown]
             kind = some[0].kind
@@ -388,20 +382,9 @@ def _splits(found: Figures, indicator: str, link: _Links) -> list[Split]:
     return splits
 
 
-def _parts(found: Figures, stored: list[Figure], link: _Links) -> list[Block]:
+def _parts(found: Figures, stored: list[Figure], link: Links) -> list[Block]:
     """Own part, the tiers below, attached bodies, total; and joint records apart from all of them."""
-    own = [row for row in found.rows if row.is_own]
-    below = [row for row in found.rows if not row.is_own and row.unit.is_territorial]
-    attached = [row for row in found.rows if not row.is_own and not row.unit.is_territorial]
-    parts = []
-    if below or attached:
-        parts.append(Block("", [_line(row, found, stored, link) for row in (*own, *below)]))
-        if attached:
-            parts.append(
-                Block(
-                    _("Departments and other bodies"), [_line(row, found, stored, link) for row in attached]
-                )
-            )
+    parts = blocks_of(found, stored, link)
     last = []
     total = [Cell(figure.value, link.figure(figure) if figure.value else "") for figure in stored]
     joint = [Cell(figure.joint, link.joint(figure, found.rows) if figure.joint else "") for figure in stored]
@@ -413,32 +396,7 @@ def _parts(found: Figures, stored: list[Figure], link: _Links) -> list[Block]:
     return [*parts, Block("", last)] if last else parts
 
 
-def _line(row: Row, found: Figures, stored: list[Figure], link: _Links) -> Line:
-    values = [(figure, row.values[figure.code]) for figure in stored]
-    return Line(
-        name=_("%(unit)s itself") % {"unit": row.unit.name} if row.is_own else row.unit.name,
-        cells=[Cell(value, link.row(figure, row) if value else "") for figure, value in values],
-        url="" if row.is_own else link.page(row.unit),
-        note=_note(row, found),
-        sort="own" if row.is_own else "",
-    )
-
-
-def _note(row: Row, found: Figures) -> str:
-    if row.is_own:
-        return ""
-    if row.stay:
-        return _("Stood here: %(months)s") % {"months": label_of(row.stay)}
-    if row.unit.merged_into_id:
-        return _("Merged on %(date)s") % {"date": row.unit.closed_on}
-    if not stands_right_below(row.unit, found.unit):
-        return _("Stands elsewhere today")
-    if row.unit.closed_on:
-        return _("Closed on %(date)s") % {"date": row.unit.closed_on}
-    return ""
-
-
-def _chart(found: Figures, code: str, link: _Links, asked: Question) -> dict[str, Any]:
+def _chart(found: Figures, code: str, link: Links, asked: Question) -> dict[str, Any]:
     """The trend of one indicator beside the period compared with, for components/chart.html."""
     figure = found[code]
     months = found.period.months
@@ -455,25 +413,26 @@ def _chart(found: Figures, code: str, link: _Links, asked: Question) -> dict[str
                 {
                     "name": _("This period"),
                     "hue": figure.kind.action.hue,
-                    "values": [_plain(value) for value in figure.by_month],
-                    "links": [link.figure(figure, Period(month, month)) for month in months],
+                    "values": [bare_number(value) for value in figure.by_month],
+                    "links": _month_links(figure, figure.by_month, months, link),
                 },
                 {
                     "name": AGAINST_NAMES[asked.against],
                     "hue": "grey",
                     "dashed": True,
-                    "values": [_plain(value) for value in figure.by_month_before],
-                    "links": [link.figure(figure, Period(month, month)) for month in before.months],
+                    "values": [bare_number(value) for value in figure.by_month_before],
+                    "links": _month_links(figure, figure.by_month_before, before.months, link),
                 },
             ],
         },
     }
 
 
-def _plain(value: Decimal | None) -> int | float | None:
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
+def _month_links(figure: Figure, values: list[Value], months: list[dt.date], link: Links) -> list[str]:
+    return [
+        "" if isinstance(value, Suppressed) else link.figure(figure, Period(month, month))
+        for value, month in zip(values, months, strict=True)
+    ]
 
 
 def _trends(found: Figures, indicator: str, asked: Question) -> list[dict[str, Any]]:
@@ -537,7 +496,16 @@ def _switches(asked: Question) -> list[Switch]:
         }
         for choice, name in BOUNDARIES_NAMES.items()
     ]
-    return [Switch(_("Compare with"), against), Switch(_("Units as they stood"), boundaries)]
+    of_actions = [
+        {
+            "label": action.label if action else _("All actions"),
+            "query": _query(replace(asked, action=action, indicator="")),
+            "active": action is asked.action,
+        }
+        for action in (None, *actions())
+    ]
+    several = [Switch(_("Action of the programme"), of_actions)] if len(actions()) > 1 else []
+    return [*several, Switch(_("Compare with"), against), Switch(_("Units as they stood"), boundaries)]
 
 
 def _query(asked: Question) -> str:

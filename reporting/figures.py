@@ -20,9 +20,10 @@ from django.db.models import Case, F, Max, Min, Q, Sum, When
 from programs import registry
 from programs.boundaries import Boundaries, jointly_under, placed_under
 from programs.models.unit import Unit, month_bounds, month_of, path_ids
-from programs.registry import Derived, Indicator, Measure, RecordKind
+from programs.registry import Derived, Indicator, Measure, RecordKind, Suppressed, Value, plain
 from reporting.models import Freshness, Statistic
 from reporting.recount import ZERO, aggregate_of, number
+from reporting.small_cells import protect
 from reporting.statistics import months_between
 
 PERCENT = Decimal("0.1")
@@ -90,11 +91,12 @@ class Figure:
 
     kind: RecordKind
     indicator: Indicator | Derived
-    value: Decimal | None = ZERO
-    joint: Decimal | None = ZERO  # None: derived figures have none
-    before: Decimal | None = ZERO  # in the period compared with
-    by_month: list[Decimal | None] = field(default_factory=list)
-    by_month_before: list[Decimal | None] = field(default_factory=list)
+    value: Value = ZERO
+    joint: Value = ZERO  # None: derived figures have none
+    before: Value = ZERO  # in the period compared with
+    by_month: list[Value] = field(default_factory=list)
+    by_month_before: list[Value] = field(default_factory=list)
+    by_span: list[Value] = field(default_factory=list)
 
     @property
     def code(self) -> str:
@@ -111,13 +113,14 @@ class Figure:
     @property
     def change(self) -> Decimal | None:
         """In percent of the period compared with; of a rate in percentage points. None: nothing to compare with."""
-        if self.value is None or self.before is None:
+        value, before = plain(self.value), plain(self.before)
+        if value is None or before is None:
             return None
         if self.measure is Measure.PERCENT:
-            return self.value - self.before
-        if not self.before:
+            return value - before
+        if not before:
             return None
-        return ((self.value - self.before) * 100 / self.before).quantize(PERCENT)
+        return ((value - before) * 100 / before).quantize(PERCENT)
 
 
 @dataclass
@@ -129,11 +132,13 @@ class Row:
 
     unit: Unit
     is_own: bool = False
-    values: dict[str, Decimal | None] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
     # From the first to the last month with figures here, if the unit had figures elsewhere in the period.
     stay: Period | None = None
     # It left and came back: no one range of months holds exactly these figures.
     is_split: bool = False
+    # The values of every month, if they were asked for; in today's boundaries None for what may not be added up.
+    by_month: dict[str, list[Value]] = field(default_factory=dict)
 
 
 @dataclass
@@ -149,6 +154,16 @@ class Figures:
     figures: list[Figure]
     rows: list[Row] = field(default_factory=list)
 
+    @property
+    def hides_some(self) -> bool:
+        """Whether small figures are left out."""
+        of_figures = [
+            value for figure in self.figures for value in (figure.value, figure.joint, *figure.by_month)
+        ]
+        of_rows = [value for row in self.rows for value in row.values.values()]
+        of_months = [value for row in self.rows for months in row.by_month.values() for value in months]
+        return any(isinstance(value, Suppressed) for value in (*of_figures, *of_rows, *of_months))
+
     def __getitem__(self, code: str) -> Figure:
         return next(figure for figure in self.figures if figure.code == code)
 
@@ -161,15 +176,24 @@ def figures(
     *,
     whole: bool = True,
     below: Sequence[Unit] = (),
+    spans: Sequence[Period] = (),
     against: Against = Against.YEAR,
     boundaries: Boundaries = Boundaries.OF_THE_TIME,
+    each_month: bool = False,
+    reader: Unit | None = None,
+    exact: bool = False,
 ) -> Figures:
     """The figures of the months from `first` to `last`, in the order of declaration.
 
     `indicators` names indicators, parts of them (`programs.registry.Part`) and derived figures; without it, every
     indicator and derived figure. `whole` False leaves out what units below did. With `below`, the units that stand or
     stood right below `unit`, there is a row for each of them and for the unit's own part: rows of one indicator add up
-    to its value, unless it may not be added up. `boundaries`: each month in its own, or all of them in today's.
+    to its value, unless it may not be added up. `spans` are parts of the period, as quarters: what each figure is in
+    them stands in its `by_span`. `boundaries`: each month in its own, or all of them in today's.
+    `each_month`: there is a row of the unit's own part in any case, and rows hold every month (`Row.by_month`).
+
+    Small figures of sensitive kinds are suppressed (`reporting.small_cells`) but for those of `reader` itself, the unit
+    in whose name they are read. `exact` is for the console, whose user holds the database anyway.
     """
     period = Period(month_of(first), month_of(last))
     shown = _declared(indicators)
@@ -177,18 +201,23 @@ def figures(
         code for figure in shown if isinstance(figure.indicator, Derived) for code in figure.indicator.of
     }
     named = {figure.code for figure in shown}
-    stored = [figure for figure in shown if not figure.is_derived] + _declared(made_of - named)
-    question = _Question(unit, period, against.of(period), boundaries)
-    reader = _Cells if boundaries is Boundaries.OF_THE_TIME else _TodaysCells
-    cells = reader(question, [figure.code for figure in stored], below)
+    unseen = _declared(made_of - named)
+    stored = [figure for figure in shown if not figure.is_derived] + unseen
+    question = _Question(unit, period, against.of(period), boundaries, tuple(spans), each_month)
+    source = _Cells if boundaries is Boundaries.OF_THE_TIME else _TodaysCells
+    cells = source(question, [figure.code for figure in stored], below)
     for figure in stored:
         _read(figure, cells, whole)
     cells.complete(stored, whole)
-    rows = list(_rows(cells, stored)) if whole and below else []
+    rows = list(_rows(cells, stored)) if (whole and below) or each_month else []
     _derive([figure for figure in shown if figure.is_derived], {f.code: f for f in stored}, rows)
     fresh = Freshness.objects.first()
     as_of = fresh.refreshed_at if fresh else None
-    return Figures(unit, period, question.before, whole, boundaries, as_of, shown, rows)
+    found = Figures(unit, period, question.before, whole, boundaries, as_of, shown + unseen, rows)
+    if not exact:
+        protect(found, reader)
+    found.figures = shown
+    return found
 
 
 def _declared(codes: Iterable[str] | None) -> list[Figure]:
@@ -209,6 +238,8 @@ class _Question:
     period: Period
     before: Period
     boundaries: Boundaries
+    spans: tuple[Period, ...] = ()
+    each_month: bool = False
 
 
 # --- from the cells -------------------------------------------------------------------------------
@@ -221,11 +252,18 @@ class _Part:
     path: str
     first: dt.date
     last: dt.date
-    totals: dict[str, Decimal]
+    totals: dict[str, Decimal] = field(default_factory=dict)
+    months: dict[tuple[str, dt.date], Decimal] = field(default_factory=dict)  # if each is asked for
+
+    def add(self, code: str, month: dt.date | None, value: Decimal) -> None:
+        self.totals[code] = self.totals.get(code, ZERO) + value
+        if month:
+            self.months[code, month] = self.months.get((code, month), ZERO) + value
 
 
 class _Cells:
-    """All that a page needs, in one query: the unit by month, the units below by the place where they stood."""
+    """All that a page needs, in one query: the unit by month, the units below by the place where they stood, and by
+    month too if each is asked for."""
 
     def __init__(self, question: _Question, codes: list[str], below: Sequence[Unit]) -> None:
         self.question, self.below = question, below
@@ -239,9 +277,10 @@ class _Cells:
         unit, period = self.unit, self.period
         own_rows = Q(unit=unit) & (period.condition("month") | self.before.condition("month"))
         below_rows = Q(unit__in=[other.pk for other in self.below]) & period.condition("month")
+        told_apart = F("month") if self.question.each_month else Case(When(unit=unit, then=F("month")))
         rows = (
             Statistic.objects.filter(own_rows | below_rows, indicator__in=codes)
-            .values_list("unit_id", "path", "indicator", Case(When(unit=unit, then=F("month"))))
+            .values_list("unit_id", "path", "indicator", told_apart)
             .annotate(
                 Min("month"), Max("month"), Sum("own"), Sum("total"), Sum("own_joint"), Sum("total_joint")
             )
@@ -251,9 +290,9 @@ class _Cells:
             if unit_id == unit.pk:
                 self.months[code, month] = [number(value) for value in columns]
             else:
-                part = self.parts[unit_id].setdefault(path, _Part(path, first, last, {}))
+                part = self.parts[unit_id].setdefault(path, _Part(path, first, last))
                 part.first, part.last = min(part.first, first), max(part.last, last)
-                part.totals[code] = number(columns[1])
+                part.add(code, month, number(columns[1]))
 
     def series(self, code: str, column: int, period: Period) -> list[Decimal]:
         return [
@@ -272,15 +311,34 @@ class _Cells:
         """Whether the parts of the figure stand in the cells."""
         return indicator.additive or len(self.period.months) == 1
 
+    def adds_up_in_a_month(self, indicator: Indicator | Derived) -> bool:
+        """Whether the parts of each month stand in the cells."""
+        return True
+
+    def here(self, unit: Unit) -> list[_Part]:
+        """What a unit below did while it stood right here."""
+        parts = self.parts[unit.pk].values()
+        return [part for part in parts if path_ids(part.path)[-2:-1] == [self.unit.pk]]
+
+    def by_month(self, row: Row, indicator: Indicator | Derived) -> list[Value]:
+        """The months of a row, if each was asked for."""
+        if row.is_own:
+            return list(self.series(indicator.code, OWN, self.period))
+        if not self.adds_up_in_a_month(indicator):
+            return [None] * len(self.period.months)
+        here = self.here(row.unit)
+        return [
+            sum((part.months.get((indicator.code, month), ZERO) for part in here), ZERO)
+            for month in self.period.months
+        ]
+
     def part_of(self, unit: Unit) -> Row | None:
         """The figures of a unit below while it stood right here; None: it has no row."""
-        parts = self.parts[unit.pk].values()
-        here = [part for part in parts if path_ids(part.path)[-2:-1] == [self.unit.pk]]
-        elsewhere = [part for part in parts if part not in here]
-        row = Row(unit)
-        for part in here:
-            for code, value in part.totals.items():
-                row.values[code] = (row.values.get(code) or ZERO) + value
+        here = self.here(unit)
+        elsewhere = [part for part in self.parts[unit.pk].values() if part not in here]
+        codes = {code for part in here for code in part.totals}
+        totals = {code: sum((part.totals.get(code, ZERO) for part in here), ZERO) for code in codes}
+        row = Row(unit, values=dict(totals))
         if here and elsewhere:
             row.stay = Period(min(part.first for part in here), max(part.last for part in here))
             row.is_split = any(
@@ -305,10 +363,11 @@ class _TodaysCells(_Cells):
             self.months[code, month] = [number(own), number(total), ZERO, ZERO]
         depth = len(path_ids(self.unit.path))
         by_unit = inside.filter(self.period.condition("month")).exclude(unit=self.unit).order_by()
-        for path, code, value in by_unit.values_list("unit__path", "indicator").annotate(Sum("own")):
+        told_apart = ["unit__path", "indicator", *(["month"] if self.question.each_month else [])]
+        for path, code, *months, value in by_unit.values_list(*told_apart).annotate(Sum("own")):
             child = path_ids(path)[depth]
-            here = self.parts[child].setdefault("", _Part("", self.period.first, self.period.last, {}))
-            here.totals[code] = here.totals.get(code, ZERO) + number(value)
+            here = self.parts[child].setdefault("", _Part("", self.period.first, self.period.last))
+            here.add(code, months[0] if months else None, number(value))
 
     def complete(self, found: list[Figure], whole: bool) -> None:
         _read_distinct([figure for figure in found if not figure.indicator.additive], self.question, whole)
@@ -316,6 +375,12 @@ class _TodaysCells(_Cells):
 
     def adds_up(self, indicator: Indicator | Derived) -> bool:
         return indicator.additive
+
+    def adds_up_in_a_month(self, indicator: Indicator | Derived) -> bool:
+        return indicator.additive
+
+    def here(self, unit: Unit) -> list[_Part]:
+        return list(self.parts[unit.pk].values())
 
     def part_of(self, unit: Unit) -> Row | None:
         here = self.parts[unit.pk].get("")
@@ -335,6 +400,10 @@ def _read(figure: Figure, cells: _Cells, whole: bool) -> None:
     by_month_before = cells.series(code, column, cells.before)
     figure.by_month, figure.by_month_before = list(by_month), list(by_month_before)
     figure.value, figure.before = sum(by_month, ZERO), sum(by_month_before, ZERO)
+    months = list(zip(cells.period.months, by_month, strict=True))
+    figure.by_span = [
+        sum((value for month, value in months if month in span), ZERO) for span in cells.question.spans
+    ]
     figure.joint = sum(cells.series(code, TOTAL_JOINT if whole else OWN_JOINT, cells.period), ZERO)
 
 
@@ -348,6 +417,8 @@ def _rows(cells: _Cells, found: list[Figure]) -> Iterator[Row]:
         for figure in found:
             known = cells.adds_up(figure.indicator)
             row.values[figure.code] = row.values.get(figure.code, ZERO) if known else None
+            if cells.question.each_month:
+                row.by_month[figure.code] = cells.by_month(row, figure.indicator)
         yield row
 
 
@@ -366,13 +437,19 @@ def _derive(found: list[Figure], stored: dict[str, Figure], rows: list[Row]) -> 
         figure.by_month_before = [
             _made(derived, values) for values in zip(*(part.by_month_before for part in of), strict=True)
         ]
+        figure.by_span = [
+            _made(derived, values) for values in zip(*(part.by_span for part in of), strict=True)
+        ]
         for row in rows:
             row.values[figure.code] = _made(derived, [row.values[code] for code in derived.of])
+            if row.by_month:
+                months = zip(*(row.by_month[code] for code in derived.of), strict=True)
+                row.by_month[figure.code] = [_made(derived, values) for values in months]
 
 
-def _made(derived: Derived, values: Iterable[Decimal | None]) -> Decimal | None:
+def _made(derived: Derived, values: Iterable[Value]) -> Value:
     parts = list(values)
-    known = [value for value in parts if value is not None]
+    known = [value for value in parts if isinstance(value, Decimal)]
     return derived.value_of(known) if len(known) == len(parts) else None
 
 
@@ -391,19 +468,22 @@ def _is_due(unit: Unit, above: Unit, period: Period) -> bool:
 
 
 def _read_distinct(found: list[Figure], question: _Question, whole: bool) -> None:
-    """Count over the whole period what months do not add up to."""
+    """Count over the whole period, and over each span of it, what months do not add up to."""
     period, before = question.period, question.before
+    spans = (period, before, *question.spans)
     for kind, some in _by_kind(found):
         led, joined = _led_and_joined(kind, question, whole)
         values = led.filter(period.condition("occurred_on") | before.condition("occurred_on")).aggregate(
             **{
-                f"{name}{index}": aggregate_of(_stored(figure), span.condition("occurred_on"))
+                f"figure{index}_{place}": aggregate_of(_stored(figure), span.condition("occurred_on"))
                 for index, figure in enumerate(some)
-                for name, span in (("now", period), ("before", before))
+                for place, span in enumerate(spans)
             }
         )
         for index, figure in enumerate(some):
-            figure.value, figure.before = number(values[f"now{index}"]), number(values[f"before{index}"])
+            counted = [number(values[f"figure{index}_{place}"]) for place in range(len(spans))]
+            figure.value, figure.before, *by_span = counted
+            figure.by_span = list(by_span)
         _count_joined(some, joined, period)
         if question.boundaries is Boundaries.TODAY:
             _read_distinct_months(some, led, question)
@@ -412,7 +492,7 @@ def _read_distinct(found: list[Figure], question: _Question, whole: bool) -> Non
 def _read_distinct_months(found: list[Figure], led: Any, question: _Question) -> None:
     """By month too, where the cells of months have other boundaries."""
 
-    def counted(figure: Figure, span: Period) -> list[Decimal | None]:
+    def counted(figure: Figure, span: Period) -> list[Value]:
         of_month = (led.filter(Period(month, month).condition("occurred_on")) for month in span.months)
         aggregate = aggregate_of(_stored(figure))
         return [number(records.aggregate(value=aggregate)["value"]) for records in of_month]

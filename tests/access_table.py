@@ -151,6 +151,8 @@ def listed(rule: Rule, person: Person) -> set[str]:
             return {scope for scope in POSITIONS if scope != MERGED and sees_unit(person, scope)}
         case "people":
             return {scope for scope in PERSON_SCOPES if sees_person(person, scope)}
+        case "saved":
+            return {scope for scope in POSITIONS if sees_shared(person, scope)}
     raise ValueError(rule.lists)
 
 
@@ -172,6 +174,13 @@ def sees_person(person: Person, scope: str) -> bool:
 
 def sees_event(person: Person, scope: str) -> bool:
     return person.covers(Permission.AUDIT_VIEW, scope)
+
+
+def sees_shared(person: Person, scope: str) -> bool:
+    """A table shared at the unit one acts for, or above it, or where one sees the figures."""
+    return person.holds(Permission.STATISTICS_VIEW) and (
+        scope in {OWN, PARENT} or person.covers(Permission.STATISTICS_VIEW, scope)
+    )
 
 
 # --- what each route asks for ---------------------------------------------------------------------
@@ -198,6 +207,8 @@ class Subject(enum.Enum):
     FILE = ("file of a record", RECORD_SCOPES)
     PERSON = ("person", PERSON_SCOPES)
     EVENT = ("audit event", POSITIONS)
+    SHARED = ("saved table that somebody shares", POSITIONS)
+    SHARED_BY_ANOTHER = ("saved table that is another's to change", POSITIONS)
 
     def __init__(self, label: str, scopes: tuple[str, ...]) -> None:
         self.label = label
@@ -282,6 +293,10 @@ def _by_subject(subject: Subject, need: Permission, person: Person, scope: str, 
             return Outcome.OK if sees_person(person, scope) else Outcome.NOT_FOUND
         case Subject.EVENT:
             return Outcome.OK if sees_event(person, scope) else Outcome.NOT_FOUND
+        case Subject.SHARED:
+            return Outcome.OK if sees_shared(person, scope) else Outcome.NOT_FOUND
+        case Subject.SHARED_BY_ANOTHER:
+            return Outcome.FORBIDDEN if sees_shared(person, scope) else Outcome.NOT_FOUND
     if not seen:
         return Outcome.NOT_FOUND
     return Outcome.OK if person.covers(need, position) else Outcome.FORBIDDEN
@@ -375,6 +390,16 @@ RULES: dict[str, Rule] = {
     "health": Rule({"GET": Open.PUBLIC}),
     "dashboard": Rule({"GET": STATISTICS}),
     "dashboard_unit": Rule({"GET": STATISTICS}, Subject.UNIT),
+    "pivot": Rule({"GET": STATISTICS}),
+    "pivot_export": Rule({"GET": STATISTICS}),
+    "pivot_save": Rule({"POST": STATISTICS}, writes=POST),
+    "pivot_list": Rule({"GET": STATISTICS}, lists="saved"),
+    "pivot_saved": Rule({"GET": STATISTICS}, Subject.SHARED),
+    "pivot_remove": Rule({"GET": STATISTICS, "POST": STATISTICS}, Subject.SHARED_BY_ANOTHER),
+    "heat_map": Rule({"GET": STATISTICS}, Subject.UNIT),
+    "zero_declare": Rule({"GET": WRITE, "POST": WRITE}, Subject.UNIT, writes=POST),
+    "zero_withdraw": Rule({"GET": WRITE, "POST": WRITE}, Subject.UNIT, writes=POST),
+    "indicators": Rule({"GET": STATISTICS}),
     # the API
     "api_schema": Rule({"GET": Open.SIGNED_IN}),
     "api_docs": Rule({"GET": Open.SIGNED_IN}),
@@ -383,6 +408,7 @@ RULES: dict[str, Rule] = {
     "api_units_list": Rule({"GET": UNITS}, lists="units"),
     "api_units_detail": Rule({"GET": UNITS}, Subject.UNIT),
     "api_figures": Rule({"GET": STATISTICS}, Subject.UNIT),
+    "api_indicators": Rule({"GET": STATISTICS}),
     "api_*_list": Rule(
         {"GET": VIEW, "POST": WRITE}, Subject.UNIT_IN_BODY, writes=POST, lists="records", by=VIEW
     ),

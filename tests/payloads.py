@@ -124,6 +124,7 @@ MAKERS: dict[str, Maker] = {
     "person_new": new_person,
     "person_edit": fixed(name="改名", phone="0576-88880000"),
     "grant_new": new_grant,
+    "pivot_save": fixed(name="月报", query="rows=months"),
     "grant_revoke": fixed(reason=REASON),
     "api_*_list": new_record,
     "api_*_detail": changed_record,

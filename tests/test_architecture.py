@@ -156,6 +156,8 @@ UNPAIRED = {
     "programs.User.created_at": "the audit event of the account names the person",
     "programs.Attachment.removed_at": "the audit event of the removal names the person",
     "programs.Reveal.expires_at": "an end that nobody brings about; who may read is in `user_id`",
+    "reporting.SavedPivot.created_at": "the person is its owner",
+    "reporting.SavedPivot.updated_at": "the person is its owner",
     "reporting.Freshness.refreshed_at": "the worker refreshes the figures, no person",
 }
 

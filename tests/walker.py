@@ -23,9 +23,10 @@ from programs import registry
 from programs.actions.units import create_unit, merge_units
 from programs.field_classes import C3, class_of
 from programs.middleware import LAST_SEEN_KEY
-from programs.models import Attachment, AuditEvent, Grant, Unit, User
+from programs.models import Attachment, AuditEvent, Grant, Unit, User, ZeroReport
 from programs.models.record import Record
 from programs.registry import RecordKind
+from reporting.models import SavedPivot
 from tests.access_table import (
     BOTH,
     CHILD,
@@ -55,6 +56,7 @@ from tests.factories import sample_values
 
 OPENED = dt.date(2008, 1, 1)
 DAY = dt.date(2026, 3, 5)
+NO_ZERO = dt.date(2026, 4, 1)  # a month without records, of which nobody has declared so
 PASSWORD = "a-long-password-1"
 # Everything of the world is named by sort and scope, and no text of the portal looks like it.
 MARK = re.compile(r"RZ7-([a-z_]+)-([a-z_]+)")
@@ -126,6 +128,8 @@ def build_world(people: tuple[Person, ...] = ()) -> SimpleNamespace:
     for kind in registry.kinds():
         world.records[kind.code] = {scope: _record(world, kind, scope) for scope in RECORD_SCOPES}
         world.removed[kind.code] = {position: _removed(world, kind, position) for position in POSITIONS}
+        for unit in units.values():
+            _zero(world, kind, unit)
         joined = _removed(world, kind, SIBLING, JOINT)
         joined.joint_units.add(units[OWN])
         found = world.records[kind.code].items()
@@ -139,6 +143,12 @@ def build_world(people: tuple[Person, ...] = ()) -> SimpleNamespace:
     world.colleagues = {position: _colleague(position, [units[position]]) for position in POSITIONS}
     world.colleagues[BOTH] = _colleague(BOTH, [units[OWN], units[ELSEWHERE]])
     world.events = {position: _event(units[position], position) for position in POSITIONS}
+    world.saved = {
+        position: SavedPivot.objects.create(
+            name=f"RZ7-saved-{position}", owner=keeper, unit=units[position], query="rows=months", shared=True
+        )
+        for position in POSITIONS
+    }
     world.people = {person.name: _person(person, units) for person in people}
     return world
 
@@ -185,6 +195,11 @@ def _write(world: SimpleNamespace, kind: RecordKind, unit: Unit, name: str, **mo
     record = kind.model(**values, unit=unit, created_by=world.keeper, updated_by=world.keeper, **more)
     record.save(force_insert=True)
     return record
+
+
+def _zero(world: SimpleNamespace, kind: RecordKind, unit: Unit) -> ZeroReport:
+    month = DAY.replace(day=1)
+    return ZeroReport.objects.create(unit=unit, kind=kind.code, month=month, declared_by=world.keeper)
 
 
 def _attachment(kind: RecordKind, record: Record, keeper: User, **more: Any) -> Attachment:
@@ -295,6 +310,14 @@ def _value(route: Route, name: str, world: SimpleNamespace, scope: str) -> Any:
             return world.units[position].code
         case "units" | "statistics", "pk" | "unit_id" | "id":
             return world.units[position].pk
+        case "statistics", "form":
+            return "csv"
+        case "statistics", "saved":
+            return world.saved[position].pk
+        case "statistics", "kind":
+            return route.kind
+        case "statistics", "month":
+            return f"{NO_ZERO if route.name == 'zero_declare' else DAY:%Y-%m}"
         case "statistics", "indicator":
             return registry.indicators()[0].code
         case "statistics", "year":

@@ -29,6 +29,7 @@ NO_PAGES = {
     "attachment",
     "record_export",
     "audit_export",
+    "pivot_export",
     "health",
     "unit_search",
     "record_reveal",

@@ -26,6 +26,7 @@ def summed(
 BY_HAND: dict[str, Callable[[Iterable[Any]], Decimal]] = {
     "activities.count": summed(lambda r: 1),
     "activities.six_ones": summed(lambda r: 1, lambda r: r.series == "six_ones"),
+    "activities.festivals": summed(lambda r: 1, lambda r: r.series == "festival"),
     "activities.participants": summed(lambda r: r.participants),
     "gratitude.count": summed(lambda r: 1),
     "gratitude.media_reports": summed(lambda r: r.media_reports),

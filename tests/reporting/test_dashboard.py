@@ -21,6 +21,7 @@ from programs.access import Actor, visible
 from programs.actions.units import create_unit
 from programs.filters import filter_set
 from programs.models import Unit, User
+from programs.registry import Action, Suppressed, plain
 from reporting.dashboards import Dashboard
 from reporting.statistics import refresh
 
@@ -71,11 +72,20 @@ def assert_opens(client: Client, user: User, page: Dashboard, *gone: Unit) -> in
     totals = [line for line in lines if line.sort == "total"]
     compared = 0
     for index, column in enumerate(page.columns):
-        taken = sum(line.cells[index].value or 0 for line in missing)
-        if missing and not column.indicator.additive:
+        hidden = [line.cells[index] for line in lines if isinstance(line.cells[index].value, Suppressed)]
+        assert not any(cell.url for cell in hidden)
+        taken = sum(plain(line.cells[index].value) or 0 for line in missing)
+        if missing and (hidden or not column.indicator.additive):
             continue
         [tile] = [tile for tile in tiles if tile.name == column.indicator.label]
-        assert behind(client, actor, tile.url) + taken == tile.value, (page.unit, str(tile.name), tile.url)
+        if isinstance(tile.value, Suppressed):
+            assert not tile.url
+        else:
+            assert behind(client, actor, tile.url) + taken == tile.value, (
+                page.unit,
+                str(tile.name),
+                tile.url,
+            )
         for line in lines:
             cell = line.cells[index]
             if cell.url:
@@ -278,13 +288,44 @@ def test_the_page_names_time_trend_and_table(
     page = response.context["page"]
     assert f"{page.as_of.astimezone(dt.timezone(dt.timedelta(hours=8))):%Y-%m-%d %H:%M:%S}" in text
     assert page.chart["data"]["categories"] == ["2025-01", "2025-02", "2025-03", "2025-04"]
+    [people_there] = [column for column in page.columns if column.code == "activities.participants"]
     assert [series["values"] for series in page.chart["data"]["series"]] == [
-        [int(value) for value in page.columns[2].by_month],
-        [int(value) for value in page.columns[2].by_month_before],
+        [int(value) for value in people_there.by_month],
+        [int(value) for value in people_there.by_month_before],
     ]
     assert 'id="trend-data"' in text
     for part in ("as-of", "tiles-education", "trend-chart", "parts"):
         assert f'id="{part}"' in text
+
+
+def test_derived_figures_and_promises_open_by_what_they_are_made_of(
+    lived_in: SimpleNamespace, people: SimpleNamespace, sign_in: Callable[[User], Client]
+) -> None:
+    client, actor = sign_in(people.leader), Actor.of(people.leader)
+    page = page_of(client, lived_in.district)
+    assert [made.figure.code for made in page.made] == [figure.code for figure in registry.derived()]
+    assert len(page.promises) == len(registry.promises())
+    components = [part for made in page.made for part in made.of]
+    components += [figure for promise in page.promises for figure in promise.figures]
+    for component in components:
+        assert behind(client, actor, component.url) == component.value, component.name
+    assert sum(component.value or 0 for component in components) > 100
+
+
+def test_a_page_of_one_action_shows_nothing_of_the_others(
+    lived_in: SimpleNamespace, people: SimpleNamespace, sign_in: Callable[[User], Client]
+) -> None:
+    page = page_of(sign_in(people.leader), lived_in.district, action="wellbeing", **SPRING)
+    assert {column.kind.code for column in page.columns} == {"cases"}
+    assert [group.action for group in page.groups] == [Action.WELLBEING]
+    assert (page.made, page.promises, page.indicator) == ([], [], "cases.count")
+    assert {choice["label"] for choice in page.switches[0].choices if choice["active"]} == {
+        Action.WELLBEING.label
+    }
+    refused = sign_in(people.leader).get(
+        reverse("dashboard_unit", args=[lived_in.district.code]), {"action": "magic", **SPRING}
+    )
+    assert len(refused.context["problems"]) == 1
 
 
 def test_a_unit_without_figures_says_so(
@@ -305,8 +346,8 @@ def test_joint_records_are_told_apart(
         client = sign_in(user)
         [part] = page_of(client, tree.own).parts
         assert [line.sort for line in part.lines] == ["total", "joint"]
-        assert [cell.value for cell in part.lines[1].cells[:3]] == [1, 1, 100]
-        for cell in part.lines[1].cells[:3]:
+        assert [cell.value for cell in part.lines[1].cells[:4]] == [1, 1, 0, 100]
+        for cell in (part.lines[1].cells[index] for index in (0, 1, 3)):
             assert behind(client, Actor.of(user), cell.url) == cell.value
 
 

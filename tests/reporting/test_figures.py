@@ -22,7 +22,7 @@ JANUARY, FEBRUARY, MARCH, APRIL = (dt.date(2025, month, 1) for month in (1, 2, 3
 
 
 def of(unit: Unit, first: dt.date = JANUARY, last: dt.date = APRIL, **more: Any) -> Figures:
-    return figures(unit, first, last, **more)
+    return figures(unit, first, last, exact=True, **more)
 
 
 def below(unit: Unit) -> list[Unit]:
