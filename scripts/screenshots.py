@@ -38,7 +38,7 @@ class Shot(NamedTuple):
     path: str
 
 
-def shots(street: str, community: str) -> list[Shot]:
+def shots(district: str, street: str, community: str) -> list[Shot]:
     return [
         Shot("sign-in", None, "/sign-in/"),
         Shot("home-officer", "chpsq", "/"),
@@ -50,6 +50,10 @@ def shots(street: str, community: str) -> list[Shot]:
         Shot("dashboard-district", "quld", "/statistics/"),
         Shot("dashboard-street", "quld", f"/statistics/units/{street}/"),
         Shot("dashboard-community", "quld", f"/statistics/units/{community}/"),
+        Shot("months-district", "quld", f"/statistics/units/{district}/months/"),
+        Shot("months-community", "chpsq", f"/statistics/units/{community}/months/"),
+        Shot("pivot", "quld", "/statistics/pivot/"),
+        Shot("definitions", "quld", "/statistics/indicators/"),
         Shot("units", "office", "/units/"),
         Shot("unit-street", "office", f"/units/{street}/"),
         Shot("people", "admin", "/people/"),
@@ -133,7 +137,7 @@ def take(browser: Browser, address: str, wanted: list[Shot]) -> None:
 
 def main() -> None:
     only = sys.argv[1] if len(sys.argv) > 1 else ""
-    wanted = [shot for shot in shots("331002001", "331002001003") if only in shot.name]
+    wanted = [shot for shot in shots("331002", "331002001", "331002001003") if only in shot.name]
     TARGET.mkdir(exist_ok=True)
     with portal() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
