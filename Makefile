@@ -21,7 +21,7 @@ CATALOGUES := $(wildcard locale/*/LC_MESSAGES/django.po)
 
 .PHONY: help
 help: ## List what make can do
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
@@ -86,13 +86,15 @@ format: setup-dev ## Format the Python sources
 screenshots: setup-dev ## Pictures of the main pages into screenshots/; ONLY=home takes some
 	@$(PY) scripts/screenshots.py $(ONLY)
 
-.PHONY: mutants bench-units bench-lists
+.PHONY: mutants bench-units bench-lists bench-statistics
 mutants: setup-dev ## Break each scope filter in turn and see the tests notice
 	@$(PY) tests/mutate_scopes.py
 bench-units: setup-dev ## A whole country's units: loading, and the time of a district's scope
 	@$(PY) scripts/bench_units.py
 bench-lists: setup-dev ## Lists over a million records (needs PostgreSQL)
 	@$(PY) scripts/bench_lists.py
+bench-statistics: setup-dev ## What kept cells are worth, over ever more records (needs PostgreSQL and Redis)
+	@$(PY) scripts/bench_statistics.py
 
 .PHONY: messages
 messages: setup ## Bring the message catalogue up to date with the sources

@@ -1,4 +1,4 @@
-"""The nightly recount: every cell and column straight from the records, by the plainest way there is.
+"""The nightly recount: every column of every cell straight from the records, by code of its own.
 
 It shares nothing with `reporting.recount` but the declared indicators: a mistake made there must show here.
 """
@@ -8,13 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import astuple, dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from programs import registry
 from programs.boundaries import paths_in
@@ -27,8 +30,11 @@ from reporting.statistics import all_months, refresh, take_lock
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("own", "total", "own_joint", "total_joint")
+NOTHING = (Decimal("0.00"),) * len(COLUMNS)
 ATTEMPTS = 5
 EXAMPLES = 100
+# Of a unit (or a record) and an indicator.
+Value = tuple[int, str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -87,91 +93,124 @@ def _compared(month: dt.date) -> tuple[int, list[Difference]] | None:
 
 
 def _compare(month: dt.date) -> tuple[int, list[Difference]]:
-    stand = {(cell.unit_id, cell.indicator): cell for cell in Statistic.objects.filter(month=month)}
-    places, recounted = _recount(month)
-    nothing = Statistic()
+    cells = Statistic.objects.filter(month=month).values_list("unit_id", "indicator", "path", *COLUMNS)
+    stand = {(unit, code): (path, *columns) for unit, code, path, *columns in cells}
+    places, figures = _recount(month)
+    recounted = {key: (places[key[0]], *columns) for key, columns in figures.items() if any(columns)}
+    keys = stand.keys() | recounted.keys()
     differences = []
-    for unit, code in sorted(stand.keys() | recounted.keys()):
-        cell, columns = stand.get((unit, code), nothing), recounted.get((unit, code), {})
-        pairs = [(column, _plain(getattr(cell, column)), _plain(columns.get(column))) for column in COLUMNS]
-        if cell is not nothing:
-            pairs.append(("path", cell.path, places.get(unit, "")))
+    for unit, code in sorted(key for key in keys if stand.get(key) != recounted.get(key)):
+        should = recounted.get((unit, code), (places.get(unit, ""), *NOTHING))
+        # A cell that is not there is not in the wrong place.
+        there = stand.get((unit, code), (should[0], *NOTHING))
         differences += [
-            Difference(unit, month, code, column, there, should)
-            for column, there, should in pairs
-            if there != should
+            Difference(unit, month, code, column, str(found), str(wanted))
+            for column, found, wanted in zip(("path", *COLUMNS), there, should, strict=True)
+            if found != wanted
         ]
-    return len(stand.keys() | recounted.keys()), differences
+    return len(keys), differences
 
 
-def _recount(month: dt.date) -> tuple[dict[int, str], dict[tuple[int, str], dict[str, Decimal]]]:
-    """Where every unit with figures stood, and its figures other than zero."""
-    places = _places(month)
-    under: defaultdict[int, set[int]] = defaultdict(set)
-    for unit, path in places.items():
-        for above in path_ids(path):
-            under[above].add(unit)
-    cells: defaultdict[tuple[int, str], dict[str, Decimal]] = defaultdict(dict)
-    for kind in registry.kinds():
-        for indicator in kind.counted:
-            for unit, column, value in _figures(kind, indicator, month, under):
-                if value:
-                    cells[unit, indicator.code][column] = value
-    return places, cells
+def _recount(month: dt.date) -> tuple[dict[int, str], dict[tuple[int, str], list[Decimal]]]:
+    """Where every unit with figures stood, and the columns of its figures."""
+    counts = [_Count(kind, month) for kind in registry.kinds() if kind.counted]
+    places = paths_in(month, {unit for count in counts for unit in count.units})
+    places |= paths_in(month, {unit for path in places.values() for unit in path_ids(path)})
+    above = {unit: set(path_ids(path)) for unit, path in places.items()}
+    figures: defaultdict[tuple[int, str], list[Decimal]] = defaultdict(lambda: list(NOTHING))
+    for count in counts:
+        columns = (count.own(), count.total(above), count.own_joint(), count.total_joint(above))
+        for number, column in enumerate(columns):
+            for unit, code, value in column:
+                figures[unit, code][number] = value
+    return places, figures
 
 
-def _places(month: dt.date) -> dict[int, str]:
-    """The paths of the units that lead or join a record of the month, and of those above them."""
-    units: set[int] = set()
-    for kind in registry.kinds():
-        records = _records(kind, month)
-        units |= set(records.values_list("unit", flat=True).distinct())
-        units |= set(records.exclude(joint_units=None).values_list("joint_units", flat=True).distinct())
-    places = paths_in(month, units)
-    return places | paths_in(month, {unit for path in places.values() for unit in path_ids(path)})
+class _Count:
+    """What the records of one kind and month say, column by column: (unit, indicator, value)."""
+
+    def __init__(self, kind: RecordKind, month: dt.date) -> None:
+        first, after = month_bounds(month)
+        self.kind = kind
+        self.records = kind.model.objects.filter(
+            removed_at=None, occurred_on__gte=first, occurred_on__lt=after
+        ).order_by()
+        self.additive = [indicator for indicator in kind.counted if indicator.additive]
+        self.distinct = [indicator for indicator in kind.counted if not indicator.additive]
+        self.by_unit = list(_grouped(self.records, "unit", kind.counted))
+        # Rows of record and joint unit, and the field that names the record.
+        self.record = str(kind.model._meta.model_name)
+        self.joint = kind.model.joint_model()._base_manager.filter(**{f"{self.record}__in": self.records})
+        self.joined = list(self.joint.values_list(self.record, f"{self.record}__unit", "unit"))
+
+    @property
+    def units(self) -> set[int]:
+        """Who leads or joins a record."""
+        joined = {unit for _record, *both in self.joined for unit in both}
+        return joined | {unit for unit, _code, _value in self.by_unit}
+
+    def own(self) -> Iterable[Value]:
+        return self.by_unit
+
+    def total(self, above: dict[int, set[int]]) -> Iterator[Value]:
+        distinct = {indicator.code for indicator in self.distinct}
+        sums: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
+        inside: defaultdict[int, set[int]] = defaultdict(set)
+        for unit, code, value in self.by_unit:
+            for other in above[unit]:
+                if code in distinct:
+                    inside[other].add(unit)
+                else:
+                    sums[other, code] += value
+        yield from ((unit, code, value) for (unit, code), value in sums.items())
+        for unit, units in inside.items():
+            yield from _counted(unit, self.records.filter(unit__in=units), self.distinct)
+
+    def own_joint(self) -> Iterator[Value]:
+        joined = self.records.annotate(joint=F("joint_units")).exclude(joint=None).exclude(joint=F("unit"))
+        return _grouped(joined, "joint", self.kind.counted)
+
+    def total_joint(self, above: dict[int, set[int]]) -> Iterator[Value]:
+        from_outside: defaultdict[int, set[int]] = defaultdict(set)
+        for record, lead, joint in self.joined:
+            for unit in above[joint] - above[lead]:
+                from_outside[unit].add(record)
+        figures: defaultdict[int, list[tuple[str, Decimal]]] = defaultdict(list)
+        records = self.records.filter(pk__in=self.joint.values(self.record))
+        for record, code, value in _grouped(records, "pk", self.additive):
+            figures[record].append((code, value))
+        for unit, joined in from_outside.items():
+            sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+            for record in joined:
+                for code, value in figures[record]:
+                    sums[code] += value
+            yield from ((unit, code, value) for code, value in sums.items())
+            yield from _counted(unit, self.records.filter(pk__in=joined), self.distinct)
 
 
-def _figures(
-    kind: RecordKind, indicator: Indicator, month: dt.date, under: dict[int, set[int]]
-) -> list[tuple[int, str, Decimal]]:
-    """(unit, column, value) of one indicator."""
-    records = _records(kind, month)
-    if indicator.filter is not None:
-        records = records.filter(indicator.filter)
-    record = str(kind.model._meta.model_name)
-    joint = kind.model.joint_model()._base_manager.filter(**{f"{record}__in": _records(kind, month)})
-    joining = set(joint.values_list("unit", flat=True))
-
-    def value_of(counted: QuerySet[Any]) -> Decimal:
-        return _value(counted.aggregate(value=indicator.aggregate)["value"])
-
-    def joined_by(units: set[int]) -> QuerySet[Any]:
-        rows = joint.filter(unit__in=units).values(record)
-        return records.exclude(unit__in=units).filter(pk__in=rows)
-
-    by_unit = records.values_list("unit").annotate(value=indicator.aggregate)
-    own = {unit: _value(value) for unit, value in by_unit}
-    figures = [(unit, "own", value) for unit, value in own.items()]
-    for unit, inside in under.items():
-        total = own.get(unit, Decimal(0)) if inside == {unit} else value_of(records.filter(unit__in=inside))
-        figures.append((unit, "total", total))
-        if unit in joining:
-            figures.append((unit, "own_joint", value_of(joined_by({unit}))))
-        if inside & joining:
-            figures.append((unit, "total_joint", value_of(joined_by(inside))))
-    return figures
+def _grouped(records: QuerySet[Any], by: str, indicators: list[Indicator]) -> Iterator[Value]:
+    """Figures other than zero by unit, or by record."""
+    for key, *values in records.values_list(by).annotate(**_aggregates(indicators)):
+        for indicator, value in zip(indicators, values, strict=True):
+            if value:
+                yield key, indicator.code, _value(value)
 
 
-def _records(kind: RecordKind, month: dt.date) -> QuerySet[Any]:
-    first, after = month_bounds(month)
-    return kind.model.objects.filter(
-        removed_at=None, occurred_on__gte=first, occurred_on__lt=after
-    ).order_by()
+def _counted(unit: int, records: QuerySet[Any], indicators: list[Indicator]) -> Iterator[Value]:
+    values = records.aggregate(**_aggregates(indicators)).values() if indicators else ()
+    for indicator, value in zip(indicators, values, strict=True):
+        yield unit, indicator.code, _value(value)
+
+
+def _aggregates(indicators: list[Indicator]) -> dict[str, Any]:
+    found = {}
+    for number, indicator in enumerate(indicators):
+        aggregate: Any = copy(indicator.aggregate)
+        filters = [part for part in (aggregate.filter, indicator.filter) if part is not None]
+        aggregate.filter = reduce(and_, filters) if filters else None
+        found[f"value{number}"] = aggregate
+    return found
 
 
 def _value(value: Any) -> Decimal:
     return Decimal(str(value or 0)).quantize(Decimal("0.01"), ROUND_HALF_UP)
-
-
-def _plain(value: Any) -> str:
-    return str(_value(value))

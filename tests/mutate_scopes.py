@@ -393,6 +393,20 @@ MUTATIONS = [
         "object_type=record._meta.label_lower, expires_at__gt",
         "test_a_reveal",
     ),
+    Mutation(
+        "saved tables open to everybody",
+        "reporting/pivot_views.py",
+        "return SavedPivot.objects.filter(Q(owner=actor.user) | Q(shared=True) & seen)",
+        "return SavedPivot.objects.all()",
+        "test_access and pivot",
+    ),
+    Mutation(
+        "a zero is declared for a unit out of reach",
+        "programs/actions/zero.py",
+        "    if not by.covers(Permission.RECORD_WRITE, unit):\n        raise PermissionDenied\n    month",
+        "    month",
+        ACTIONS,
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from django.utils import timezone
 from programs import registry
 from programs.access import Actor
 from programs.actions import people as accounts
-from programs.actions import records, units
+from programs.actions import records, units, zero
 from programs.disclosure import disclose, reveal
 from programs.middleware import AccessMiddleware
 from programs.models import Grant, User
@@ -53,6 +54,17 @@ def test_actions_save_no_record_out_of_reach(position: str, world: SimpleNamespa
     with pytest.raises(PermissionDenied):
         records.save_record(by=officer, kind=KIND, values=values(world, position))
     assert records.save_record(by=officer, kind=KIND, values=values(world, OWN)).pk
+
+
+@pytest.mark.parametrize("position", OUT_OF_REACH)
+def test_actions_declare_no_zero_out_of_reach(position: str, world: SimpleNamespace, officer: Actor) -> None:
+    month = dt.date(2012, 3, 1)
+    with pytest.raises(PermissionDenied):
+        zero.declare_zero(by=officer, unit=world.units[position], kind=KIND, month=month)
+    declared = zero.declare_zero(by=officer, unit=world.units[OWN], kind=KIND, month=month)
+    declared.unit = world.units[position]
+    with pytest.raises(PermissionDenied):
+        zero.withdraw_zero(by=officer, zero=declared)
 
 
 @pytest.mark.parametrize("scope", [*OUT_OF_REACH, JOINT])

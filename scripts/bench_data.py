@@ -1,0 +1,148 @@
+"""A district of 3,000 units and any number of records, for `make bench-statistics`."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from dataclasses import dataclass
+
+OPENED = dt.date(2008, 1, 1)
+FIRST, LAST = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
+UNITS, STREETS, DEPARTMENTS = 3_000, 10, 30
+
+
+def units_file() -> bytes:
+    """A district and its departments; streets of 1 and 500 communities, others of some 200 with enterprises in them."""
+    rows = [("D", "", "district")]
+    rows += [(f"DD{n:02}", "D", "department") for n in range(DEPARTMENTS)]
+    streets = [f"S{n:02}" for n in range(STREETS)]
+    rows += [(street, "D", "street") for street in streets]
+    rows += [("S00C0000", "S00", "community"), *((f"S01C{n:04}", "S01", "community") for n in range(500))]
+    for number in range(UNITS - len(rows)):
+        street, place = streets[2 + number % (STREETS - 2)], number // (STREETS - 2)
+        community = f"{street}C{place - place % 3:04}"
+        rows.append(
+            (f"{street}C{place:04}", street, "community")
+            if place % 3 < 2
+            else (f"{community}E", community, "enterprise")
+        )
+    tiers = {"department": "district", "enterprise": "community"}
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["code", "name", "tier", "kind", "parent_code"])
+    writer.writerows(
+        (code, f"单位{code}", tiers.get(kind, kind), kind, parent) for code, parent, kind in rows
+    )
+    return text.getvalue().encode()
+
+
+def _pick(*values: str) -> str:
+    return f"(ARRAY[{', '.join(repr(value) for value in values)}])[(1 + g * 31 % {len(values)})::int]"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How the records of a kind are made up: its share of them all, and its own columns from the number g."""
+
+    share: float
+    columns: dict[str, str]
+    # What its indicators read, for an index that serves a GROUP BY alone.
+    counted: tuple[str, ...] = ()
+
+
+SAMPLES = {
+    "activities": Sample(
+        0.8,
+        {
+            "theme": "'主题教育第' || g || '场'",
+            "series": "CASE WHEN g % 7 = 0 THEN 'festival' WHEN g % 3 = 0 THEN 'other' ELSE 'six_ones' END",
+            "festival": f"CASE WHEN g % 7 = 0 THEN {_pick('neighbours', 'organ_sports', 'other')} ELSE '' END",
+            "setting": _pick("school", "enterprise", "organ", "community"),
+            "participants": "(g * 7919 % 300)",
+            "place": "'文化礼堂'",
+            "summary": "repeat('活动内容', 10)",
+        },
+        ("series", "festival", "setting", "participants"),
+    ),
+    "gratitude": Sample(
+        0.15,
+        {
+            "title": "'感恩活动第' || g || '场'",
+            "form": _pick("wall", "talk", "award", "garden"),
+            "enterprise": "'第' || g % 500 || '鞋厂'",
+            "participants": "(g * 7919 % 300)",
+            "media_reports": "g % 4",
+            "media": "''",
+            "summary": "repeat('活动内容', 10)",
+        },
+        ("form", "media_reports"),
+    ),
+    "carriers": Sample(
+        0.05,
+        {
+            "name": "'第' || g || '号载体'",
+            "type": _pick("spokesperson", "gratitude", "office_day", "other"),
+            "responsible": "'张三'",
+            "phone": "''",
+            "rhythm": _pick("weekly", "monthly"),
+            "description": "''",
+        },
+        ("type",),
+    ),
+}
+
+
+def made(code: str, count: int, first: dt.date, last: dt.date) -> tuple[str, str, str]:
+    """Table, columns and a SELECT of made-up records, of every unit alike, entered one day after the other."""
+    from programs import registry
+    from programs.models import User
+
+    user = User.objects.values_list("pk", flat=True).get()
+    columns = {
+        "unit_id": "units.id",
+        "occurred_on": f"DATE '{first}' + (g * {(last - first).days + 1} / ({count} + 1))::int",
+        "created_by_id": f"{user}",
+        "created_at": "now()",
+        "updated_by_id": f"{user}",
+        "updated_at": "now()",
+        "version": "1",
+        "submission_key": "gen_random_uuid()",
+        **SAMPLES[code].columns,
+    }
+    select = (
+        f"SELECT {', '.join(columns.values())} FROM generate_series(1::bigint, {count}) g"  # noqa: S608 (of names above)
+        " JOIN (SELECT id, row_number() OVER (ORDER BY code) - 1 AS n FROM programs_unit) units"
+        f" ON units.n = abs(hashint8(g)::bigint) % {UNITS} ORDER BY g"
+    )
+    return registry.kind(code).model._meta.db_table, ", ".join(columns), select
+
+
+def load_records(count: int) -> None:
+    """Records of five years, every tenth with a joint unit; no marks, since everything is counted afterwards."""
+    from programs import indexes, registry
+
+    execute("SET session_replication_role = replica; SET synchronous_commit = off")
+    for code, sample in SAMPLES.items():
+        table, columns, select = made(code, round(count * sample.share), FIRST, LAST)
+        for index in indexes.declared("postgresql"):
+            if index.table == table:
+                execute(f'DROP INDEX "{index.name}"')
+        execute(f"INSERT INTO {table} ({columns}) {select}")
+        joint = registry.kind(code).model.joint_model()._meta.db_table
+        record = f"{registry.kind(code).model._meta.model_name}_id"
+        execute(
+            f"INSERT INTO {joint} ({record}, unit_id) SELECT r.id, other.id FROM {table} r"  # noqa: S608
+            " JOIN (SELECT id, row_number() OVER (ORDER BY code) - 1 AS n FROM programs_unit) other"
+            f" ON other.n = abs(hashint8(r.id + 1)::bigint) % {UNITS} WHERE r.id % 10 = 0 AND other.id <> r.unit_id"
+        )
+    indexes.install()
+    execute("RESET session_replication_role; RESET synchronous_commit")
+    execute("VACUUM ANALYZE")
+
+
+def execute(statement: str) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
