@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from django.db.models import Q
 from django.urls import reverse
@@ -63,6 +63,7 @@ class Links:
         self.actor, self.unit, self.period, self.boundaries = actor, unit, period, boundaries
         self.whole = covers_below(actor, unit)
         self.address, self.alone = page, alone
+        self.lists: dict[tuple[str, Period], tuple[str, str]] = {}
 
     def page(self, unit: Unit) -> str:
         return self.address(unit) if self.actor.covers(Permission.STATISTICS_VIEW, unit) else ""
@@ -90,16 +91,23 @@ class Links:
         if figure.is_derived:
             return ""
         period = period or self.period
+        led = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else "")
+        # A page has hundreds of these addresses, which differ in the unit alone.
+        asked = (figure.code, period)
+        if asked not in self.lists:
+            self.lists[asked] = (reverse("record_list", args=[figure.kind.code]), self._asking(*asked))
+        path, rest = self.lists[asked]
+        return f"{path}?{led}&{rest}"
+
+    def _asking(self, indicator: str, period: Period) -> str:
         parameters = {
-            "unit": unit.code,
-            "part": part,
             "occurred_on_from": period.begins_on.isoformat(),
             "occurred_on_to": period.ends_on.isoformat(),
-            "indicator": figure.indicator.code,
-            "boundaries": "" if self.boundaries is Boundaries.OF_THE_TIME else self.boundaries,
+            "indicator": indicator,
         }
-        query = urlencode({name: value for name, value in parameters.items() if value})
-        return f"{reverse('record_list', args=[figure.kind.code])}?{query}"
+        if self.boundaries is not Boundaries.OF_THE_TIME:
+            parameters["boundaries"] = self.boundaries
+        return urlencode(parameters)
 
 
 def bare_number(value: Value) -> int | float | None:

@@ -13,6 +13,7 @@ from django.utils.translation import override
 
 from programs.forms import UnitCodeField, UnitCodesField
 from programs.models import Unit
+from programs.registry import Suppressed
 from programs.templatetags import portal
 from programs.widgets import FilesInput, UnitPicker, UnitsPicker
 
@@ -168,3 +169,17 @@ def test_the_unit_picker_shows_names_and_sends_codes(tree: SimpleNamespace) -> N
     unknown = Units({"unit": "no-such", "joint": "x1；x2"})
     assert set(unknown.errors) == {"unit", "joint"}
     assert "no-such" in drawn(unknown, "unit")
+
+
+def test_cells_of_figures_are_escaped_and_linked() -> None:
+    cells = [
+        SimpleNamespace(value=Decimal(1234), url="/a/?b=1&c=2"),
+        SimpleNamespace(value=Decimal(5), url=""),
+        SimpleNamespace(value=None, url=""),
+        SimpleNamespace(value=Suppressed.SMALL, url=""),
+    ]
+    drawn = Template("{% load portal %}{% figure_cells cells %}").render(Context({"cells": cells}))
+    assert drawn == (
+        '<td class="text-end"><a href="/a/?b=1&amp;c=2">1,234</a></td>'
+        '<td class="text-end">5</td><td class="text-end">–</td><td class="text-end">&lt;5</td>'
+    )

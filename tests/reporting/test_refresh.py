@@ -107,22 +107,22 @@ def test_a_month_is_emptied_when_its_last_record_goes(tree: SimpleNamespace, log
 
 
 def test_a_rebuild_writes_only_units_with_a_wrong_cell(lived_in: SimpleNamespace) -> None:
-    before = set(Statistic.objects.values_list("pk", flat=True))
+    def cells() -> set[int]:
+        return set(Statistic.objects.values_list("pk", flat=True))
+
+    before = cells()
     rebuild()
-    assert set(Statistic.objects.values_list("pk", flat=True)) == before
-    of_school = Statistic.objects.filter(unit=lived_in.school, month=JANUARY)
-    of_sibling = Statistic.objects.filter(unit=lived_in.sibling, month=JANUARY)
-    rewritten = set((of_school | of_sibling).values_list("pk", flat=True))
-    of_school.update(path="/1/")
-    of_sibling.filter(indicator="activities.participants").update(own=5000, total=5000)
-    Statistic.objects.filter(unit=lived_in.police, month=JANUARY).delete()
+    assert cells() == before
+    units = [lived_in.school, lived_in.sibling, lived_in.police]
+    school, sibling, police = (Statistic.objects.filter(unit=unit, month=JANUARY) for unit in units)
+    theirs = {cell.pk for cell in (*school, *sibling, *police)}
+    school.update(path="/1/")
+    sibling.filter(indicator="activities.participants").update(own=5000, total=5000)
+    police.delete()
     rebuild()
-    after = set(Statistic.objects.values_list("pk", flat=True))
-    assert rewritten.isdisjoint(after)
+    assert before - cells() == theirs
     assert_exact()
-    assert set(Statistic.objects.filter(unit=lived_in.school).values_list("path", flat=True)) == {
-        lived_in.school.path
-    }
+    assert {cell.path for cell in school.all()} == {lived_in.school.path}
 
 
 def test_how_far_the_figures_are_behind(tree: SimpleNamespace, log: Any) -> None:
