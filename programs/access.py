@@ -140,7 +140,7 @@ def visible(
     record = str(queryset.model._meta.model_name)
     joint = queryset.model.joint_model()._base_manager.filter(unit__in=units).values_list(record, flat=True)
     joined = Q(pk__in=joint)
-    if listing and any(_is_whole_district(home, reach) for home, reach in actor.reaches(permission)):
+    if listing and any(is_whole_district(home, reach) for home, reach in actor.reaches(permission)):
         joined = Q(pk__in=())  # a joint unit lies in the district of its record's unit
     elif listing and connection.vendor == "postgresql":
         units, joined = _named(units, joint, record)
@@ -165,7 +165,7 @@ def _named(units: QuerySet[Any], joint: QuerySet[Any], record: str) -> tuple[Any
     return named, Q(Subquery(one[:1], output_field=BooleanField()))
 
 
-def _is_whole_district(home: Unit, reach: Reach) -> bool:
+def is_whole_district(home: Unit, reach: Reach) -> bool:
     return reach is Reach.DISTRICT or (reach is Reach.SUBTREE and home.parent_id is None)
 
 

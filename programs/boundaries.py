@@ -39,7 +39,7 @@ def jointly_under(unit: Unit, record: str, boundaries: Boundaries = Boundaries.O
 def _placed_under(unit: Unit, date: str, today: Q | None, boundaries: Boundaries) -> Q:
     # A subquery, not a join: the units are found first, however many there are elsewhere.
     today = today or Q(unit__in=Unit.objects.under(unit).values("pk"))
-    spans = _spans_of_moved(unit) if boundaries is Boundaries.OF_THE_TIME else {}
+    spans = spans_of_moved(unit) if boundaries is Boundaries.OF_THE_TIME else {}
     if not spans:
         return today
     moved = {unit_id for unit_ids in spans.values() for unit_id in unit_ids}
@@ -54,7 +54,7 @@ def _placed_under(unit: Unit, date: str, today: Q | None, boundaries: Boundaries
     return condition
 
 
-def _spans_of_moved(unit: Unit) -> dict[Span, list[int]]:
+def spans_of_moved(unit: Unit) -> dict[Span, list[int]]:
     """The units that stood under `unit` for a part of their time only, by the months in which they did."""
     if unit.root_id == unit.pk:  # nothing moves between districts
         return {}

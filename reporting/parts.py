@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote_plus, urlencode
 
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from programs.access import Actor
-from programs.boundaries import Boundaries
+from programs.access import Actor, is_whole_district, units_for
+from programs.boundaries import Boundaries, spans_of_moved
 from programs.filters import JOINT, OWN
 from programs.models.unit import Placement, Unit
 from programs.registry import Suppressed, Value, plain
@@ -65,11 +67,38 @@ class Links:
         self.address, self.alone = page, alone
         self.lists: dict[tuple[str, Period], tuple[str, str]] = {}
 
+    @cached_property
+    def gone_before(self) -> dt.date | None:
+        """The first month in which no unit counts here whose records the person cannot see today; None: it never did.
+
+        A unit that has left took its records along. What it did here is in the figures, and in no list of this person.
+        """
+        reaches = self.actor.reaches(Permission.RECORD_VIEW)
+        if (
+            self.boundaries is Boundaries.TODAY
+            or not self.whole
+            or any(is_whole_district(*one) for one in reaches)
+        ):
+            return None
+        left = {
+            unit: after
+            for (_first, after), units in spans_of_moved(self.unit).items()
+            for unit in units
+            if after is not None
+        }
+        seen = units_for(self.actor, Permission.RECORD_VIEW).filter(pk__in=left).values_list("pk", flat=True)
+        missing = left.keys() - set(seen) if left else set()
+        return max((left[unit] for unit in missing), default=None)
+
+    def is_complete(self, period: Period) -> bool:
+        """Whether a list of this person holds all that the figure of the period counts."""
+        return self.gone_before is None or period.first >= self.gone_before
+
     def page(self, unit: Unit) -> str:
         return self.address(unit) if self.actor.covers(Permission.STATISTICS_VIEW, unit) else ""
 
     def figure(self, figure: Figure, period: Period | None = None) -> str:
-        if isinstance(figure.value, Suppressed):
+        if isinstance(figure.value, Suppressed) or not self.is_complete(period or self.period):
             return ""
         return self.records(figure, self.unit, period, "" if self.whole else OWN)
 
@@ -187,8 +216,10 @@ def note_of(row: Row, found: Figures) -> str:
     return ""
 
 
-def has_moved(found: Figures) -> bool:
+def has_moved(found: Figures, link: Links) -> bool:
     """Whether some part stood here for a while only: lists show its records where it stands today."""
+    if not (link.is_complete(found.period) and link.is_complete(found.before)):
+        return True
     return found.boundaries is Boundaries.OF_THE_TIME and any(
         row.stay or not stands_right_below(row.unit, found.unit) for row in found.rows[1:]
     )

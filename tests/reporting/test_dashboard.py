@@ -78,8 +78,8 @@ def assert_opens(client: Client, user: User, page: Dashboard, *gone: Unit) -> in
         if missing and (hidden or not column.indicator.additive):
             continue
         [tile] = [tile for tile in tiles if tile.name == column.indicator.label]
-        if isinstance(tile.value, Suppressed):
-            assert not tile.url
+        if isinstance(tile.value, Suppressed) or missing:
+            assert not tile.url  # no list of this person holds it
         else:
             assert behind(client, actor, tile.url) + taken == tile.value, (
                 page.unit,
@@ -135,6 +135,12 @@ def test_every_figure_opens_to_its_records_for_officers(
         page = page_of(client, unit)
         assert assert_opens(client, user, page, *gone) > 6
         assert page.has_moved is bool(gone)
+        # A list of this person holds what a bar or a part counts, or the bar is no link.
+        for series in page.chart["data"]["series"]:
+            for value, url in zip(series["values"], series["links"], strict=True):
+                assert not url or behind(client, Actor.of(user), url) == value, (user, unit, url)
+        for share in (share for split in page.splits for share in split.shares):
+            assert not share.url or behind(client, Actor.of(user), share.url) == share.value, (user, unit)
 
 
 def test_what_left_the_street_is_named_and_not_linked(
