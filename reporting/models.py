@@ -21,7 +21,8 @@ class Statistic(models.Model):
     (`programs.registry.Part`) has cells of its own. A cell of nothing but zeros does not exist.
     """
 
-    unit = models.ForeignKey(Unit, models.CASCADE, related_name="+", db_constraint=False)
+    # Found by the unique constraint; an index of its own would only cost every write.
+    unit = models.ForeignKey(Unit, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     path = PathField(max_length=200)  # where the unit stood in that month
     month = models.DateField()
     indicator = models.CharField(max_length=100)
