@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from programs.access import Actor, get_unit_or_404, requires, units_for
 from programs.actions.audit import audit
@@ -125,7 +125,11 @@ def _rows(found: Table) -> Iterator[list[Any]]:
     yield [found.total.name, *(_exported(cell.value) for cell in found.total.cells), *last]
     if found.before:
         yield [found.before.name, *(_exported(cell.value) for cell in found.before.cells), *last]
-        yield [_("Increase or decrease"), *(safe_text(change) for change in found.changes), *last]
+        yield [
+            _("Increase or decrease"),
+            *(safe_text(change.removeprefix("+")) for change in found.changes),
+            *last,
+        ]
 
 
 def _has_notes(found: Table) -> bool:
@@ -183,10 +187,11 @@ def pivot_saved(request: HttpRequest, saved: int) -> HttpResponse:
 
 
 @requires(Permission.STATISTICS_VIEW)
-@require_POST
 def pivot_save(request: HttpRequest) -> HttpResponse:
     """Keeps the table of `query`; asks before it takes the place of another of the same name."""
     actor = _actor(request)
+    if request.method != "POST":
+        return redirect("pivot")  # signed in again after the session had ended
     asked = asked_for(actor, QueryDict(request.POST.get("query", "")))
     asked.name = ""
     shared = bool(request.POST.get("shared"))

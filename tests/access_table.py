@@ -392,7 +392,7 @@ RULES: dict[str, Rule] = {
     "dashboard_unit": Rule({"GET": STATISTICS}, Subject.UNIT),
     "pivot": Rule({"GET": STATISTICS}),
     "pivot_export": Rule({"GET": STATISTICS}),
-    "pivot_save": Rule({"POST": STATISTICS}, writes=POST),
+    "pivot_save": Rule({"GET": STATISTICS, "POST": STATISTICS}, writes=POST),
     "pivot_list": Rule({"GET": STATISTICS}, lists="saved"),
     "pivot_saved": Rule({"GET": STATISTICS}, Subject.SHARED),
     "pivot_remove": Rule({"GET": STATISTICS, "POST": STATISTICS}, Subject.SHARED_BY_ANOTHER),

@@ -414,7 +414,7 @@ def test_the_file_is_the_table_of_the_page(
     headings = [block.heading for block in table.blocks if block.heading]
     numbered = [line[:width] for line in lines if line[0] not in headings]
     assert numbered[:-1] == shown_lines(table)
-    assert numbered[-1][1:] == [change.replace("+", "'+") for change in table.changes]
+    assert numbered[-1][1:] == [change.removeprefix("+") for change in table.changes]
     assert [line[0] for line in lines if line[0] in headings] == headings
     book = rows_of_xlsx(client, **asked)
     told = dict(line for line in book[:5])
