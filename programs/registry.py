@@ -175,7 +175,7 @@ class Derived:
     # How its formula is written: `sign` between the figures of `of`, `end` after the last.
     sign: ClassVar[str]
     end: ClassVar[str] = ""
-    # It has no meaning added up over units or months; it is made anew of the added-up figures.
+    # A rate has no meaning added up over units or months; it is made anew of the added-up figures.
     additive: ClassVar[bool] = False
 
     def measure_of(self, measures: Sequence[Measure]) -> Measure:
@@ -219,6 +219,8 @@ class Average(Derived):
 @dataclass(frozen=True)
 class Total(Derived):
     """Several indicators of one measure added up: 人次 never to 人, 次 never to 件, and no distinct counts."""
+
+    additive: ClassVar[bool] = True
 
     sign = "+"
 
@@ -432,9 +434,9 @@ def measure_of(figure: Indicator | Derived) -> Measure:
 
 
 def promises() -> dict[Promise, list[tuple[RecordKind, Indicator]]]:
-    """By promise, in their order, the figures that show it; promises that no kind serves yet are left out."""
+    """By promise, in their order, the figures that show it; empty when no kind serves any."""
     found = {
         promise: [(kind, kind.indicator(code)) for kind in kinds() for code in kind.promises.get(promise, ())]
         for promise in Promise
     }
-    return {promise: figures for promise, figures in found.items() if figures}
+    return found if any(found.values()) else {}

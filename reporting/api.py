@@ -164,6 +164,7 @@ class IndicatorsView(APIView):
     )
     @requires(Permission.STATISTICS_VIEW)
     def get(self, request: Request) -> Response:
+        paging.query(request, ())
         return Response({"results": [_definition(found) for found in definitions()]})
 
 

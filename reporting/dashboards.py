@@ -222,6 +222,7 @@ class Dashboard:
     period: Period
     period_label: str
     before_label: str
+    is_running: bool  # its last month is not over: less of it is compared with a whole one
     as_of: dt.datetime | None
     whole: bool
     groups: list[Group]
@@ -283,6 +284,7 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         period=found.period,
         period_label=label_of(found.period),
         before_label=label_of(found.before),
+        is_running=found.period.last == month_of(timezone.localdate()),
         as_of=found.as_of,
         whole=whole,
         groups=_groups(stored, link, asked),
@@ -304,7 +306,7 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         switches=_switches(asked),
         kept={name: value for name, value in asked.parameters.items() if name not in {"from", "to"}},
         crumbs=_crumbs(actor, unit, above, asked),
-        has_moved=has_moved(found),
+        has_moved=has_moved(found, link),
         hides_some=found.hides_some,
         indicator=indicator,
         months_url=_months_url(unit, asked, found[indicator] if indicator else None),

@@ -332,7 +332,7 @@ def table(actor: Actor, pivot: Pivot) -> Table:
         before=Line(str(AGAINST_NAMES[pivot.against]), before) if pivot.against else None,
         changes=[_change(figure) for figure in columns] if pivot.against else [],
         before_label=label_of(found.before),
-        has_moved=has_moved(found),
+        has_moved=has_moved(found, link),
         hides_some=found.hides_some,
         chart=_chart(pivot, columns, blocks),
         as_of=found.as_of,
@@ -404,6 +404,14 @@ def _change(figure: Figure) -> str:
     return f"{signed(figure.change)}%"
 
 
+def _left_out(pivot: Pivot, drawn: list[tuple[int, Figure]]) -> str:
+    names = get_text_list([str(figure.kind.name_of(figure.indicator)) for _place, figure in drawn], _("and"))
+    return _("%(period)s. The chart holds %(indicators)s; the table holds them all.") % {
+        "period": label_of(pivot.period),
+        "indicators": names,
+    }
+
+
 def _chart(pivot: Pivot, columns: list[Figure], blocks: list[Block]) -> dict[str, Any]:
     """The rows of the first columns of one measure, for components/chart.html; empty where there is nothing to draw."""
     lines = [line for block in blocks for line in block.lines]
@@ -426,7 +434,7 @@ def _chart(pivot: Pivot, columns: list[Figure], blocks: list[Block]) -> dict[str
     return {
         "id": "pivot-chart",
         "title": str(drawn[0][1].kind.name_of(drawn[0][1].indicator)) if len(drawn) == 1 else pivot.title,
-        "note": label_of(pivot.period),
+        "note": label_of(pivot.period) if len(drawn) == len(columns) else _left_out(pivot, drawn),
         "data": {
             "kind": "bar",
             "unit": str(measure.label),

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from programs.access import Actor, get_unit_or_404, public, requires
-from programs.actions.zero import declare_zero, withdraw_zero
+from programs.actions.zero import check_zero, declare_zero, withdraw_zero
 from programs.models.zero import ZeroReport
 from programs.record_views import kind_or_404
 from programs.roles import Permission
@@ -115,6 +115,11 @@ def zero_declare(request: HttpRequest, code: str, kind: str, month: dt.date) -> 
         else:
             named = {"unit": unit.name, "month": f"{month:%Y-%m}", "kind": this.label}
             messages.success(request, _("%(unit)s declared zero for %(month)s: %(kind)s.") % named)
+        return redirect(back)
+    try:
+        check_zero(unit, this, month)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
         return redirect(back)
     context = {"kind": this, "unit": unit, "month": month, "cancel_url": back}
     return render(request, "reporting/zero_declare.html", context)

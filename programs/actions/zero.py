@@ -24,9 +24,9 @@ def declare_zero(*, by: Actor, unit: Unit, kind: RecordKind, month: dt.date) -> 
     if not by.covers(Permission.RECORD_WRITE, unit):
         raise PermissionDenied
     month = month_of(month)
+    check_zero(unit, kind, month)
     if standing := _standing(unit, kind, month):
         return standing
-    _check(unit, kind, month)
     try:
         with transaction.atomic():
             zero = ZeroReport.objects.create(unit=unit, kind=kind.code, month=month, declared_by=by.user)
@@ -54,7 +54,8 @@ def _standing(unit: Unit, kind: RecordKind, month: dt.date) -> ZeroReport | None
     return ZeroReport.objects.of(unit, kind.code, month).standing().select_related("unit").first()
 
 
-def _check(unit: Unit, kind: RecordKind, month: dt.date) -> None:
+def check_zero(unit: Unit, kind: RecordKind, month: dt.date) -> None:
+    """ValidationError if there is no zero to declare."""
     if month > timezone.localdate():
         raise ValidationError(_("This month has not begun yet."), code="future")
     if month < PROGRAMME_BEGAN:
