@@ -1,0 +1,6 @@
+"""The tables of this app."""
+
+from reporting.models.pivot import NAME_LENGTH, SavedPivot
+from reporting.models.statistics import Freshness, Reconciliation, Statistic
+
+__all__ = ["NAME_LENGTH", "Freshness", "Reconciliation", "SavedPivot", "Statistic"]
