@@ -98,7 +98,8 @@ def paths_in(month: dt.date, unit_ids: set[int]) -> dict[int, str]:
     """
     _first, after = month_bounds(month)
     paths: dict[int, str] = {}
-    for placement in Placement.objects.filter(unit_id__in=unit_ids).order_by("unit_id", "valid_from"):
-        if placement.unit_id not in paths or placement.valid_from < after:
-            paths[placement.unit_id] = placement.path
+    placements = Placement.objects.filter(unit_id__in=unit_ids).order_by("unit_id", "valid_from")
+    for unit_id, valid_from, path in placements.values_list("unit_id", "valid_from", "path"):
+        if unit_id not in paths or valid_from < after:
+            paths[unit_id] = path
     return paths

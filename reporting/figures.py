@@ -21,8 +21,10 @@ from programs import registry
 from programs.boundaries import Boundaries, jointly_under, placed_under
 from programs.models.unit import Unit, month_bounds, month_of, path_ids
 from programs.registry import Derived, Indicator, Measure, RecordKind, Suppressed, Value, plain
-from reporting.models import Freshness, Statistic
-from reporting.recount import ZERO, aggregate_of, number
+from reporting.models import Freshness, UnitMonth
+from reporting.models.statistics import COLUMNS
+from reporting.numbers import Element, decimal
+from reporting.recount import ZERO, Places, aggregate_of, number
 from reporting.small_cells import protect
 from reporting.statistics import months_between
 
@@ -205,13 +207,13 @@ def figures(
     stored = [figure for figure in shown if not figure.is_derived] + unseen
     question = _Question(unit, period, against.of(period), boundaries, tuple(spans), each_month)
     source = _Cells if boundaries is Boundaries.OF_THE_TIME else _TodaysCells
-    cells = source(question, [figure.code for figure in stored], below)
+    fresh = Freshness.objects.filter(pk=1).first()
+    cells = source(question, [figure.code for figure in stored], fresh.places if fresh else {}, below)
     for figure in stored:
         _read(figure, cells, whole)
     cells.complete(stored, whole)
     rows = list(_rows(cells, stored)) if (whole and below) or each_month else []
     _derive([figure for figure in shown if figure.is_derived], {f.code: f for f in stored}, rows)
-    fresh = Freshness.objects.first()
     as_of = fresh.refreshed_at if fresh else None
     found = Figures(unit, period, question.before, whole, boundaries, as_of, shown + unseen, rows)
     if not exact:
@@ -242,6 +244,11 @@ class _Question:
     each_month: bool = False
 
 
+def number_at(column: list[int] | None, place: int) -> Decimal:
+    """A figure of a column of cells, where nothing stands for zeros."""
+    return decimal(column[place]) if column and place < len(column) else ZERO
+
+
 # --- from the cells -------------------------------------------------------------------------------
 
 
@@ -265,34 +272,51 @@ class _Cells:
     """All that a page needs, in one query: the unit by month, the units below by the place where they stood, and by
     month too if each is asked for."""
 
-    def __init__(self, question: _Question, codes: list[str], below: Sequence[Unit]) -> None:
+    def __init__(self, question: _Question, codes: list[str], places: Places, below: Sequence[Unit]) -> None:
         self.question, self.below = question, below
         self.unit, self.period, self.before = question.unit, question.period, question.before
         # (indicator, month) -> own, total, own_joint, total_joint
         self.months: dict[tuple[str, dt.date], list[Decimal]] = {}
         self.parts: defaultdict[int, dict[str, _Part]] = defaultdict(dict)
-        self.load(codes)
+        # Of each kind asked for, the indicators and where in its cells their numbers stand.
+        wanted = set(codes)
+        self.places = {
+            kind: [(code, place) for place, code in enumerate(of_kind) if code in wanted]
+            for kind, of_kind in places.items()
+            if not wanted.isdisjoint(of_kind)
+        }
+        self.load()
 
-    def load(self, codes: list[str]) -> None:
+    def sums(self, column: str) -> dict[str, Any]:
+        """The sum of each number that is asked for, of whichever kind: {"n0": …}."""
+        asked = {place for of_kind in self.places.values() for _code, place in of_kind}
+        return {f"n{place}": Sum(Element(F(column), place)) for place in sorted(asked)}
+
+    def load(self) -> None:
         unit, period = self.unit, self.period
         own_rows = Q(unit=unit) & (period.condition("month") | self.before.condition("month"))
         below_rows = Q(unit__in=[other.pk for other in self.below]) & period.condition("month")
-        told_apart = F("month") if self.question.each_month else Case(When(unit=unit, then=F("month")))
+        itself = When(unit=unit, then=F("month"))
+        sums = self.sums("total") if self.below else {}
+        # Of the unit itself there is one row of a month and kind: the largest of one is that one.
+        whole = {f"all_{name}": Max(Case(When(unit=unit, then=F(name)))) for name in COLUMNS}
         rows = (
-            Statistic.objects.filter(own_rows | below_rows, indicator__in=codes)
-            .values_list("unit_id", "path", "indicator", told_apart)
-            .annotate(
-                Min("month"), Max("month"), Sum("own"), Sum("total"), Sum("own_joint"), Sum("total_joint")
-            )
+            UnitMonth.objects.filter(own_rows | below_rows if self.below else own_rows, kind__in=self.places)
+            .values_list("unit_id", "path", "kind", F("month") if self.question.each_month else Case(itself))
+            .annotate(Min("month"), Max("month"), **whole, **sums)
             .order_by()
         )
-        for unit_id, path, code, month, first, last, *columns in rows:
+        for unit_id, path, kind, month, first, last, *found in rows:
             if unit_id == unit.pk:
-                self.months[code, month] = [number(value) for value in columns]
+                for code, place in self.places[kind]:
+                    self.months[code, month] = [number_at(column, place) for column in found[: len(COLUMNS)]]
             else:
                 part = self.parts[unit_id].setdefault(path, _Part(path, first, last))
                 part.first, part.last = min(part.first, first), max(part.last, last)
-                part.add(code, month, number(columns[1]))
+                of_place = dict(zip(sums, found[len(COLUMNS) :], strict=True))
+                for code, place in self.places[kind]:
+                    if value := of_place[f"n{place}"]:
+                        part.add(code, month, decimal(value))
 
     def series(self, code: str, column: int, period: Period) -> list[Decimal]:
         return [
@@ -353,21 +377,30 @@ class _TodaysCells(_Cells):
     Records that were joined are counted from the records: cells know them in the boundaries of their time only.
     """
 
-    def load(self, codes: list[str]) -> None:
-        inside = Statistic.objects.filter(unit__in=Unit.objects.under(self.unit), indicator__in=codes)
+    def load(self) -> None:
+        inside = UnitMonth.objects.filter(unit__in=Unit.objects.under(self.unit), kind__in=self.places)
         both = self.period.condition("month") | self.before.condition("month")
-        by_month = inside.filter(both).values_list("indicator", "month").order_by()
-        for code, month, own, total in by_month.annotate(
-            itself=Sum("own", filter=Q(unit=self.unit)), everything=Sum("own")
-        ):
-            self.months[code, month] = [number(own), number(total), ZERO, ZERO]
+        sums = self.sums("own")
+        itself = {
+            f"itself_{name}": Sum(Element(F("own"), int(name[1:])), filter=Q(unit=self.unit)) for name in sums
+        }
+        by_month = inside.filter(both).values_list("kind", "month").annotate(**itself, **sums).order_by()
+        for kind, month, *found in by_month:
+            of_place = dict(zip([*itself, *sums], map(decimal, found), strict=True))
+            for code, place in self.places[kind]:
+                own, total = of_place[f"itself_n{place}"], of_place[f"n{place}"]
+                self.months[code, month] = [own, total, ZERO, ZERO]
         depth = len(path_ids(self.unit.path))
         by_unit = inside.filter(self.period.condition("month")).exclude(unit=self.unit).order_by()
-        told_apart = ["unit__path", "indicator", *(["month"] if self.question.each_month else [])]
-        for path, code, *months, value in by_unit.values_list(*told_apart).annotate(Sum("own")):
+        told_apart = ["unit__path", "kind", *(["month"] if self.question.each_month else [])]
+        for path, kind, *rest in by_unit.values_list(*told_apart).annotate(**sums):
+            month, found = (rest[0], rest[1:]) if self.question.each_month else (None, rest)
             child = path_ids(path)[depth]
             here = self.parts[child].setdefault("", _Part("", self.period.first, self.period.last))
-            here.add(code, months[0] if months else None, number(value))
+            of_place = dict(zip(sums, found, strict=True))
+            for code, place in self.places[kind]:
+                if value := of_place[f"n{place}"]:
+                    here.add(code, month, decimal(value))
 
     def complete(self, found: list[Figure], whole: bool) -> None:
         _read_distinct([figure for figure in found if not figure.indicator.additive], self.question, whole)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from django.db import connection, transaction
@@ -21,10 +21,10 @@ from django.db.models.functions import TruncMonth
 from django.utils import timezone
 
 from programs import registry
-from programs.models import Mark
+from programs.models import Mark, Unit
 from programs.models.unit import month_bounds, month_of
-from reporting.models import Freshness, Statistic
-from reporting.recount import recount_month
+from reporting.models import Freshness, UnitMonth
+from reporting.recount import recount
 
 # Seconds that a record may wait to be counted before somebody should look.
 LATE_SECONDS = 120
@@ -32,6 +32,10 @@ LATE_SECONDS = 120
 LOCK = 4_200_801
 # Months whose marks are taken at once: one transaction each time, and on SQLite writers wait for it.
 MONTHS = 12
+# Rows of where each unit stood in each month that are kept at hand while months are counted.
+MOST_PLACES = 200_000
+# What the cells look like; another text has everything counted anew.
+LAYOUT = "a row for a unit, month and kind"
 # Under writers that never rest a task would run into its time limit; the next ring goes on.
 MOST_SECONDS = 240
 
@@ -49,8 +53,8 @@ def refresh() -> int:
             now = timezone.now()
             _mark_everything_if_declared_anew()
             marked = _take_marks()
-            for month in sorted(marked):
-                recount_month(month, marked[month])
+            if marked:
+                recount(list(marked), _places(), marked)
             took_all = len(marked) < MONTHS
             if took_all:
                 _note_time(now)
@@ -62,24 +66,38 @@ def refresh() -> int:
 
 
 def rebuild(progress: Callable[[int, int], None] | None = None) -> int:
-    """Count every cell of every month anew, one month a transaction; returns the number of cells.
+    """Count every cell of every month anew, some months a transaction; returns the number of rows of cells.
 
-    Work goes on meanwhile, and so do refreshes between the months.
+    Work goes on meanwhile, and so do refreshes between the transactions.
     """
-    cells, months = 0, all_months()
-    for done, month in enumerate(months, 1):
+    # Notes how figures are declared, if that has changed.
+    refresh()
+    rows, months, done = 0, all_months(), 0
+    for some in in_spans(months):
         with transaction.atomic(durable=True):
             take_lock()
-            cells += recount_month(month)
+            rows += recount(some, _places())
         refresh()
+        done += len(some)
         if progress:
             progress(done, len(months))
-    return cells
+    return rows
+
+
+def in_spans(months: list[dt.date]) -> Iterator[list[dt.date]]:
+    """The months that are counted in one transaction: some years of a district, a month of a country.
+
+    On SQLite everybody who writes waits for the end of it.
+    """
+    units = max(1, Unit.objects.count())
+    most = max(1, MOST_PLACES // units) if connection.vendor == "postgresql" else 1
+    for start in range(0, len(months), most):
+        yield months[start : start + most]
 
 
 def all_months() -> list[dt.date]:
     """Every month from the first with a record or a cell to the last."""
-    ends = [Statistic.objects.aggregate(first=Min("month"), last=Max("month"))]
+    ends = [UnitMonth.objects.aggregate(first=Min("month"), last=Max("month"))]
     for kind in registry.kinds():
         ends.append(kind.model.objects.aggregate(first=Min("occurred_on"), last=Max("occurred_on")))
     found = [month_of(day) for end in ends for day in end.values() if day is not None]
@@ -115,11 +133,11 @@ def _take_marks() -> dict[dt.date, set[int]]:
 def fingerprint() -> str:
     """Of all that decides what is counted: it changes when an indicator is added, dropped or defined otherwise."""
     counted = (
-        repr((figure.code, figure.aggregate, figure.filter, figure.additive))
+        repr((kind.code, figure.code, figure.aggregate, figure.filter, figure.additive))
         for kind in registry.kinds()
         for figure in kind.counted
     )
-    return sha256("\n".join(sorted(counted)).encode()).hexdigest()
+    return sha256("\n".join([LAYOUT, *sorted(counted)]).encode()).hexdigest()
 
 
 def _mark_everything_if_declared_anew() -> None:
@@ -127,14 +145,29 @@ def _mark_everything_if_declared_anew() -> None:
     now = fingerprint()
     if Freshness.objects.filter(pk=1, declared=now).exists():
         return
-    found = set(Statistic.objects.values_list("unit", "month").distinct())
+    found = set(UnitMonth.objects.values_list("unit", "month").distinct())
     for kind in registry.kinds():
         found |= set(kind.model.objects.order_by().values_list("unit", TruncMonth("occurred_on")).distinct())
     Mark.objects.bulk_create(
         (Mark(unit_id=unit, month=month) for unit, month in sorted(found)), batch_size=5000
     )
-    if not Freshness.objects.filter(pk=1).update(declared=now):
-        Freshness.objects.create(pk=1, declared=now)
+    values = {"declared": now, "places": _extended(_places())}
+    Freshness.objects.update_or_create(pk=1, defaults=values)
+
+
+def _places() -> dict[str, list[str]]:
+    """Which indicator each number of a kind's cells belongs to."""
+    fresh = Freshness.objects.filter(pk=1).first()
+    return fresh.places if fresh else {}
+
+
+def _extended(places: dict[str, list[str]]) -> dict[str, list[str]]:
+    """With places for what is new, after those that are taken: older cells still mean what they meant."""
+    found = {code: list(codes) for code, codes in places.items()}
+    for kind in registry.kinds():
+        taken = found.setdefault(kind.code, [])
+        taken += [figure.code for figure in kind.counted if figure.code not in taken]
+    return found
 
 
 def _note_time(now: dt.datetime) -> None:

@@ -167,7 +167,7 @@ class Database:
         connections["default"] = self.connection
 
     def fill(self) -> None:
-        from reporting.models import Statistic
+        from reporting.models import UnitMonth
         from reporting.statistics import rebuild
 
         self.use()
@@ -175,9 +175,9 @@ class Database:
         self.filled.load_seconds = _seconds(lambda: load_records(self.filled.records))
         print(f"{self.filled.load_seconds:.0f} s, counting …", end=" ", flush=True)
         self.filled.first_rebuild_seconds = _seconds(rebuild)
-        self.filled.cells = Statistic.objects.count()
+        self.filled.cells = UnitMonth.objects.count()
         execute("VACUUM ANALYZE")
-        print(f"{self.filled.first_rebuild_seconds:.0f} s, {self.filled.cells:,} cells", flush=True)
+        print(f"{self.filled.first_rebuild_seconds:.0f} s, {self.filled.cells:,} rows of cells", flush=True)
 
 
 @contextlib.contextmanager
@@ -253,6 +253,13 @@ def _begin(url: str, folder: str) -> None:
     connection.close()
 
 
+def aggregates(indicators: list[Any]) -> dict[str, Any]:
+    """Each indicator's aggregate with its filter, under the names i0, i1, …"""
+    from reporting.recount import aggregate_of
+
+    return {f"i{number}": aggregate_of(indicator) for number, indicator in enumerate(indicators)}
+
+
 # --- 1. reading a district's year ---------------------------------------------------------------------
 
 
@@ -291,7 +298,6 @@ def _from_cells() -> dict[int, list[Any]]:
 def _from_records() -> dict[int, list[Any]]:
     """The same by one GROUP BY a kind: by unit, which is quicker than by street, and has but 3,000 rows to add up."""
     from programs import registry
-    from reporting.recount import aggregates
 
     _unit, streets, street_of = _district()
     found: dict[int, list[Any]] = {street.pk: [] for street in streets}
@@ -508,7 +514,7 @@ def _recounting(database: Database) -> Iterator[Finding]:
                 f"{name} s": taken[name],
                 "GROUP BY s": once,
                 "from no cells at all s": database.filled.first_rebuild_seconds,
-                "cells a record": database.filled.cells / database.filled.records,
+                "rows of cells a record": database.filled.cells / database.filled.records,
             },
         )
 
@@ -519,7 +525,6 @@ def _grouped() -> Callable[[], None]:
     from django.db.models.functions import TruncMonth
 
     from programs import registry
-    from reporting.recount import aggregates
 
     statements = []
     for kind in registry.kinds():

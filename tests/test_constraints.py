@@ -104,14 +104,14 @@ def zero(world: SimpleNamespace, **values: Any) -> ZeroReport:
     return ZeroReport.objects.bulk_create([ZeroReport(**fields)])[0]
 
 
-def statistic(world: SimpleNamespace, **values: Any) -> Any:
-    model = apps.get_model("reporting", "Statistic")
+def unit_month(world: SimpleNamespace, **values: Any) -> Any:
+    model = apps.get_model("reporting", "UnitMonth")
     fields = {
         "unit": world.own,
         "path": world.own.path,
         "month": DAY.replace(day=1),
-        "indicator": "x",
-        "total": 1,
+        "kind": "x",
+        "total": [1],
         **values,
     }
     return model.objects.bulk_create([model(**fields)])[0]
@@ -168,9 +168,12 @@ BREAKERS: dict[str, Callable[[SimpleNamespace], Any]] = {
     "zero_month_is_a_first_day": lambda w: zero(w, month=DAY),
     "zero_withdrawn_by_somebody": lambda w: zero(w, withdrawn_at=timezone.now()),
     "saved_pivot_named_once": lambda w: twice(saved_pivot, w),
-    "statistic_once": lambda w: twice(statistic, w),
-    "statistic_not_negative": lambda w: statistic(w, own=-1),
-    "statistic_not_all_zero": lambda w: statistic(w, total=0),
+    "unit_month_once": lambda w: twice(unit_month, w),
+    "unit_month_own_not_negative": lambda w: unit_month(w, own=[1, -1]),
+    "unit_month_total_not_negative": lambda w: unit_month(w, total=[-1]),
+    "unit_month_own_joint_not_negative": lambda w: unit_month(w, own_joint=[0, -1]),
+    "unit_month_total_joint_not_negative": lambda w: unit_month(w, total_joint=[-200]),
+    "unit_month_not_all_zero": lambda w: unit_month(w, total=None),
 }
 # Rules that every kind of record inherits, by the end of their names.
 OF_EVERY_KIND: dict[str, Callable[[SimpleNamespace, registry.RecordKind], Any]] = {

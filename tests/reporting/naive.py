@@ -10,7 +10,7 @@ from typing import Any
 
 from programs import registry
 from programs.models import Placement
-from reporting.models import Statistic
+from tests.reporting.cells import cells as all_cells
 
 Key = tuple[int, dt.date, str]
 Columns = tuple[Decimal, Decimal, Decimal, Decimal]
@@ -86,10 +86,7 @@ def recount() -> dict[Key, Columns]:
 
 
 def cells() -> dict[Key, Columns]:
-    return {
-        (cell.unit_id, cell.month, cell.indicator): (cell.own, cell.total, cell.own_joint, cell.total_joint)
-        for cell in Statistic.objects.all()
-    }
+    return {(cell.unit_id, cell.month, cell.indicator): cell.columns for cell in all_cells()}
 
 
 def assert_exact() -> int:
@@ -108,7 +105,7 @@ def assert_adds_up() -> None:
     """A unit's total is its own figure and the totals of the units right below it, wherever they stood."""
     additive = {i.code for kind in registry.kinds() for i in kind.counted if i.additive}
     parts: defaultdict[Key, Decimal] = defaultdict(Decimal)
-    rows = list(Statistic.objects.filter(indicator__in=additive))
+    rows = [cell for cell in all_cells() if cell.indicator in additive]
     for cell in rows:
         parts[cell.unit_id, cell.month, cell.indicator] += cell.own
         ids = [int(part) for part in cell.path.split("/") if part]

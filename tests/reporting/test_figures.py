@@ -16,6 +16,7 @@ from programs.models import Mark, Unit
 from reporting.figures import Against, Figures, figures
 from reporting.models import Freshness
 from reporting.statistics import rebuild, refresh
+from tests.reporting.cells import cells
 from tests.reporting.naive import assert_exact, by_hand
 
 JANUARY, FEBRUARY, MARCH, APRIL = (dt.date(2025, month, 1) for month in (1, 2, 3, 4))
@@ -287,22 +288,15 @@ def test_the_time_is_that_of_the_last_complete_refresh(tree: SimpleNamespace) ->
 
 
 def test_a_rebuild_finds_the_same_and_takes_away_what_is_nobodys(lived_in: SimpleNamespace) -> None:
-    from reporting.models import Statistic
+    from reporting.models import UnitMonth
 
-    cells = Statistic.objects.count()
-    Statistic.objects.create(
-        unit=lived_in.own, path=lived_in.own.path, month=MARCH, indicator="gone.count", own=3
-    )
-    Statistic.objects.create(
-        unit=lived_in.own,
-        path=lived_in.own.path,
-        month=dt.date(2023, 5, 1),
-        indicator="activities.count",
-        own=3,
-    )
-    Statistic.objects.filter(month=JANUARY).delete()
+    rows = UnitMonth.objects.count()
+    figures_found = len(cells())
+    place = {"unit": lived_in.own, "path": lived_in.own.path, "own": [300]}
+    UnitMonth.objects.create(**place, month=MARCH, kind="gone")
+    UnitMonth.objects.create(**place, month=dt.date(2023, 5, 1), kind="activities")
+    UnitMonth.objects.filter(month=JANUARY).delete()
     told = []
-    assert rebuild(lambda done, months: told.append((done, months))) == cells
-    assert assert_exact() == cells
+    assert rebuild(lambda done, months: told.append((done, months))) == rows
+    assert assert_exact() == figures_found
     assert told[-1] == (24, 24)
-    assert len(told) == 24

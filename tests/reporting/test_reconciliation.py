@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from programs.models import Mark
+from programs.models import Mark, Unit
 from reporting import reconciliation, recount, statistics
-from reporting.models import Reconciliation, Statistic
+from reporting.models import Reconciliation, UnitMonth
+from reporting.models.statistics import COLUMNS
 from reporting.reconciliation import reconcile
 from reporting.statistics import refresh
+from tests.reporting.cells import cells, put, wipe
 from tests.reporting.naive import assert_exact
 
 pytestmark = pytest.mark.django_db
@@ -24,38 +26,41 @@ pytestmark = pytest.mark.django_db
 def test_clean_cells_pass(lived_in: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
     assert reconcile() == []
     noted = Reconciliation.objects.get()
-    assert (noted.cells, noted.differences, noted.busy_months) == (Statistic.objects.count(), 0, 0)
+    assert (noted.cells, noted.differences, noted.busy_months) == (UnitMonth.objects.count(), 0, 0)
     assert not caplog.records
 
 
 def test_every_corrupted_cell_is_found(lived_in: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
     dice = random.Random(20250317)
-    cells = list(Statistic.objects.order_by("pk"))
-    picked = dice.sample(cells, 60)
+    every = cells()
+    picked = dice.sample(every, 60)
+    units = Unit.objects.in_bulk()
     for number, cell in enumerate(picked):
-        found = Statistic.objects.filter(pk=cell.pk)
-        if number % 6 == 4:
-            found.delete()
-        elif number % 6 == 5:
-            found.update(path="/1/")
-            cell.path = "/1/" if cell.path != "/1/" else ""
-            found.update(path=cell.path)
+        if number % 5 == 4:
+            wipe(cell)
         else:
-            column = reconciliation.COLUMNS[number % 4]
-            found.update(**{column: getattr(cell, column) + dice.choice([1, 7])})
-    # A cell of a unit that never did anything, of an indicator that is no more, of a month without records.
-    extra = {"unit": lived_in.elsewhere, "path": lived_in.elsewhere.path, "own": 3, "total": 3}
-    Statistic.objects.create(**extra, month=dt.date(2025, 1, 1), indicator="gone.count")
-    Statistic.objects.create(**extra, month=dt.date(2023, 7, 1), indicator="activities.count")
+            column = COLUMNS[number % 4]
+            changed = int(getattr(cell, column)) + dice.choice([1, 7])
+            put(units[cell.unit_id], cell.month, cell.indicator, **{column: changed})
+    # Rows in a wrong place: each of their figures is told.
+    untouched = {cell.row for cell in every} - {cell.row for cell in picked}
+    misplaced = dice.sample(sorted(untouched), 6)
+    UnitMonth.objects.filter(pk__in=misplaced[:3]).update(path="/7/")
+    UnitMonth.objects.filter(pk__in=misplaced[3:]).update(parent_id=7)
+    # A row of a unit that never did anything, of a kind that is no more, of a month without records.
+    extra = {"unit": lived_in.elsewhere, "path": lived_in.elsewhere.path, "own": [300], "total": [300]}
+    UnitMonth.objects.create(**extra, month=dt.date(2025, 1, 1), kind="gone")
+    UnitMonth.objects.create(**extra, month=dt.date(2023, 7, 1), kind="activities")
 
     differences = reconcile()
 
-    wrong = {(cell.unit_id, cell.month, cell.indicator) for cell in picked}
-    wrong.add((lived_in.elsewhere.pk, dt.date(2025, 1, 1), "gone.count"))
+    of_rows = [cell for cell in every if cell.row in misplaced]
+    wrong = {(cell.unit_id, cell.month, cell.indicator) for cell in (*picked, *of_rows)}
+    wrong.add((lived_in.elsewhere.pk, dt.date(2025, 1, 1), "gone#1"))
     wrong.add((lived_in.elsewhere.pk, dt.date(2023, 7, 1), "activities.count"))
     assert {(d.unit_id, d.month, d.indicator) for d in differences} == wrong
     noted = Reconciliation.objects.get()
-    assert noted.differences == len(differences) >= len(wrong) == 62
+    assert noted.differences == len(differences) >= len(wrong) > 68
     assert noted.examples[0] == [str(part) for part in vars(differences[0]).values()]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
@@ -87,9 +92,9 @@ def test_a_month_that_never_rests_is_not_called_wrong(
     log("activities", tree.own, dt.date(2025, 2, 5))
     compare = reconciliation._compare
 
-    def interrupted(month: dt.date) -> Any:
-        outcome = compare(month)
-        if month.month == 1:
+    def interrupted(months: list[dt.date]) -> Any:
+        outcome = compare(months)
+        if dt.date(2025, 1, 1) in months:
             log("activities", tree.own, dt.date(2025, 1, 6))
         return outcome
 
@@ -97,7 +102,7 @@ def test_a_month_that_never_rests_is_not_called_wrong(
     assert reconcile() == []
     noted = Reconciliation.objects.get()
     assert (noted.busy_months, noted.differences) == (1, 0)
-    assert noted.cells == Statistic.objects.filter(month="2025-02-01").count()
+    assert noted.cells == UnitMonth.objects.filter(month="2025-02-01").count()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     refresh()
     assert_exact()
@@ -116,7 +121,7 @@ def test_the_command_lists_differences_and_fails(
     out = io.StringIO()
     call_command("statistics", "refresh", stdout=out)
     call_command("statistics", "reconcile", stdout=out)
-    Statistic.objects.filter(unit=tree.street, indicator="activities.participants").update(total=13)
+    put(tree.street, dt.date(2025, 1, 1), "activities.participants", total=13)
     with pytest.raises(CommandError, match="1 differences"):
         call_command("statistics", "reconcile", stdout=out)
     assert "331002001 2025-01 activities.participants total: cell 13.00, records 12.00" in out.getvalue()

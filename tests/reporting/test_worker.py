@@ -21,8 +21,9 @@ from django.db import connection
 
 from programs.models import Mark, Unit
 from reporting import tasks
-from reporting.models import Statistic
+from reporting.models import UnitMonth
 from reporting.reconciliation import reconcile
+from tests.reporting.cells import cells
 from tests.reporting.naive import assert_exact
 from tests.reporting.processes import environment_here
 
@@ -95,8 +96,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60) -> float:
 
 
 def count_of(unit: Unit) -> Decimal:
-    found = Statistic.objects.filter(unit=unit, indicator="activities.count").values_list("total", flat=True)
-    return sum(found, Decimal(0))
+    of_unit = cells(UnitMonth.objects.filter(unit=unit, kind="activities"))
+    return sum((cell.total for cell in of_unit if cell.indicator == "activities.count"), Decimal(0))
 
 
 def sessions(condition: str) -> int:
@@ -140,7 +141,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(log: Any, tree: SimpleNames
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("BEGIN; LOCK TABLE reporting_statistic IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("BEGIN; LOCK TABLE reporting_unitmonth IN ACCESS EXCLUSIVE MODE")
             log("activities", tree.own, dt.date(2025, 1, 2))
             wait_for(lambda: sessions("wait_event_type = 'Lock'"))
             worker.kill()
