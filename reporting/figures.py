@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Case, F, Max, Min, Q, Sum, When
+from django.db.models import Case, F, Max, Min, Q, When
 
 from programs import registry
 from programs.boundaries import Boundaries, jointly_under, placed_under
@@ -23,7 +23,7 @@ from programs.models.unit import Unit, month_bounds, month_of, path_ids
 from programs.registry import Derived, Indicator, Measure, RecordKind, Suppressed, Value, plain
 from reporting.models import Freshness, UnitMonth
 from reporting.models.statistics import COLUMNS
-from reporting.numbers import Element, decimal
+from reporting.numbers import Sums, decimal
 from reporting.recount import ZERO, Places, aggregate_of, number
 from reporting.small_cells import protect
 from reporting.statistics import months_between
@@ -287,17 +287,22 @@ class _Cells:
         }
         self.load()
 
-    def sums(self, column: str) -> dict[str, Any]:
-        """The sum of each number that is asked for, of whichever kind: {"n0": …}."""
-        asked = {place for of_kind in self.places.values() for _code, place in of_kind}
-        return {f"n{place}": Sum(Element(F(column), place)) for place in sorted(asked)}
+    @cached_property
+    def asked(self) -> list[int]:
+        """The places that are asked for, of whichever kind."""
+        return sorted({place for of_kind in self.places.values() for _code, place in of_kind})
+
+    def told(self, kind: str, sums: list[Any]) -> Iterator[tuple[str, Decimal]]:
+        """The sums of `asked` by the indicators of the kind."""
+        at = dict(zip(self.asked, sums, strict=True))
+        return ((code, decimal(at[place])) for code, place in self.places[kind])
 
     def load(self) -> None:
         unit, period = self.unit, self.period
         own_rows = Q(unit=unit) & (period.condition("month") | self.before.condition("month"))
         below_rows = Q(unit__in=[other.pk for other in self.below]) & period.condition("month")
         itself = When(unit=unit, then=F("month"))
-        sums = self.sums("total") if self.below else {}
+        sums = {"sums": Sums(F("total"), self.asked)} if self.below else {}
         # Of the unit itself there is one row of a month and kind: the largest of one is that one.
         whole = {f"all_{name}": Max(Case(When(unit=unit, then=F(name)))) for name in COLUMNS}
         rows = (
@@ -313,10 +318,9 @@ class _Cells:
             else:
                 part = self.parts[unit_id].setdefault(path, _Part(path, first, last))
                 part.first, part.last = min(part.first, first), max(part.last, last)
-                of_place = dict(zip(sums, found[len(COLUMNS) :], strict=True))
-                for code, place in self.places[kind]:
-                    if value := of_place[f"n{place}"]:
-                        part.add(code, month, decimal(value))
+                for code, value in self.told(kind, found[-1]):
+                    if value:
+                        part.add(code, month, value)
 
     def series(self, code: str, column: int, period: Period) -> list[Decimal]:
         return [
@@ -380,27 +384,26 @@ class _TodaysCells(_Cells):
     def load(self) -> None:
         inside = UnitMonth.objects.filter(unit__in=Unit.objects.under(self.unit), kind__in=self.places)
         both = self.period.condition("month") | self.before.condition("month")
-        sums = self.sums("own")
-        itself = {
-            f"itself_{name}": Sum(Element(F("own"), int(name[1:])), filter=Q(unit=self.unit)) for name in sums
+        sums = {
+            "itself": Sums(Case(When(unit=self.unit, then=F("own"))), self.asked),
+            "everything": Sums(F("own"), self.asked),
         }
-        by_month = inside.filter(both).values_list("kind", "month").annotate(**itself, **sums).order_by()
-        for kind, month, *found in by_month:
-            of_place = dict(zip([*itself, *sums], map(decimal, found), strict=True))
-            for code, place in self.places[kind]:
-                own, total = of_place[f"itself_n{place}"], of_place[f"n{place}"]
+        by_month = inside.filter(both).values_list("kind", "month").annotate(**sums).order_by()
+        for kind, month, itself, everything in by_month:
+            for (code, own), (_code, total) in zip(
+                self.told(kind, itself), self.told(kind, everything), strict=True
+            ):
                 self.months[code, month] = [own, total, ZERO, ZERO]
         depth = len(path_ids(self.unit.path))
         by_unit = inside.filter(self.period.condition("month")).exclude(unit=self.unit).order_by()
         told_apart = ["unit__path", "kind", *(["month"] if self.question.each_month else [])]
-        for path, kind, *rest in by_unit.values_list(*told_apart).annotate(**sums):
-            month, found = (rest[0], rest[1:]) if self.question.each_month else (None, rest)
+        of_units = by_unit.values_list(*told_apart).annotate(sums=Sums(F("own"), self.asked))
+        for path, kind, *months, found in of_units:
             child = path_ids(path)[depth]
             here = self.parts[child].setdefault("", _Part("", self.period.first, self.period.last))
-            of_place = dict(zip(sums, found, strict=True))
-            for code, place in self.places[kind]:
-                if value := of_place[f"n{place}"]:
-                    here.add(code, month, decimal(value))
+            for code, value in self.told(kind, found):
+                if value:
+                    here.add(code, months[0] if months else None, value)
 
     def complete(self, found: list[Figure], whole: bool) -> None:
         _read_distinct([figure for figure in found if not figure.indicator.additive], self.question, whole)

@@ -8,7 +8,7 @@ stand here, as expressions for the ORM and as SQL for the writers of statistics.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -37,21 +37,32 @@ class NumbersField(models.Field):
         return json.dumps(value, separators=(",", ":"))
 
 
-class Element(Func):
-    """The number at a place, counted from 0."""
+class Sums(Func):
+    """Of a group of rows, the sums of the numbers at some places, as one list: to the ORM every aggregate of its own
+    costs more than the database takes for all of them."""
 
-    output_field = models.BigIntegerField()
+    contains_aggregate = True
+    output_field = NumbersField()
 
-    def __init__(self, numbers: Any, place: int) -> None:
-        super().__init__(numbers, place=place, after=place + 1)
+    def __init__(self, numbers: Any, places: Sequence[int]) -> None:
+        super().__init__(numbers)
+        self.places = places
+
+    def get_group_by_cols(self) -> list[Any]:
+        return []
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, template="(%(expressions)s)[%(after)s]", **context)
+        return self._of(compiler, "ARRAY[{}]::numeric[]", lambda numbers, place: f"({numbers})[{place + 1}]")
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(
-            compiler, connection, template="json_extract(%(expressions)s, '$[%(place)s]')", **context
+        return self._of(
+            compiler, "json_array({})", lambda numbers, place: f"json_extract({numbers}, '$[{place}]')"
         )
+
+    def _of(self, compiler: Any, whole: str, one: Callable[[str, int], str]) -> tuple[str, list[Any]]:
+        numbers, parameters = compiler.compile(self.source_expressions[0])
+        sums = ", ".join(f"SUM({one(numbers, place)})" for place in self.places)
+        return whole.format(sums), [*parameters] * len(self.places)
 
 
 class NoneNegative(Func):
