@@ -271,12 +271,13 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         reader=actor.unit,
     )
     stored = [figure for figure in found.figures if type(figure.indicator) is Indicator]
+    query = urlencode(asked.parameters)
     link = Links(
         actor,
         unit,
         asked.period,
         asked.boundaries,
-        page=lambda other: page_url(other, asked.parameters),
+        page=lambda other: f"{reverse('dashboard_unit', args=[other.code])}?{query}",
         alone=not below,
     )
     return Dashboard(

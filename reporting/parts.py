@@ -65,7 +65,10 @@ class Links:
         self.actor, self.unit, self.period, self.boundaries = actor, unit, period, boundaries
         self.whole = covers_below(actor, unit)
         self.address, self.alone = page, alone
-        self.lists: dict[tuple[str, Period], tuple[str, str]] = {}
+        # A page of many units has thousands of addresses made of few parts.
+        self._asked: dict[tuple[str, Period], tuple[str, str]] = {}
+        self._led: dict[tuple[int, str], str] = {}
+        self._readable: dict[int, bool] = {}
 
     @cached_property
     def gone_before(self) -> dt.date | None:
@@ -106,12 +109,12 @@ class Links:
         """What a unit that has left joined while it stood here is not the person's to see: no list holds the figure."""
         if isinstance(figure.joint, Suppressed):
             return ""
-        complete = all(self.actor.covers(Permission.RECORD_VIEW, row.unit) for row in rows)
+        complete = all(self._reads(row.unit) for row in rows)
         return self.records(figure, self.unit, None, JOINT) if complete and (self.whole or self.alone) else ""
 
     def row(self, figure: Figure, row: Row) -> str:
         hidden = isinstance(row.values.get(figure.code), Suppressed)
-        if hidden or row.is_split or not self.actor.covers(Permission.RECORD_VIEW, row.unit):
+        if hidden or row.is_split or not self._reads(row.unit):
             return ""
         return self.records(figure, row.unit, row.stay, OWN if row.is_own else "")
 
@@ -120,13 +123,19 @@ class Links:
         if figure.is_derived:
             return ""
         period = period or self.period
-        led = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else "")
-        # A page has hundreds of these addresses, which differ in the unit alone.
-        asked = (figure.code, period)
-        if asked not in self.lists:
-            self.lists[asked] = (reverse("record_list", args=[figure.kind.code]), self._asking(*asked))
-        path, rest = self.lists[asked]
-        return f"{path}?{led}&{rest}"
+        asked, led = (figure.code, period), (unit.pk, part)
+        if asked not in self._asked:
+            self._asked[asked] = (reverse("record_list", args=[figure.kind.code]), self._asking(*asked))
+        if led not in self._led:
+            self._led[led] = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else "")
+        path, rest = self._asked[asked]
+        return f"{path}?{self._led[led]}&{rest}"
+
+    def _reads(self, unit: Unit) -> bool:
+        """Whether the person sees the records of the unit."""
+        if unit.pk not in self._readable:
+            self._readable[unit.pk] = self.actor.covers(Permission.RECORD_VIEW, unit)
+        return self._readable[unit.pk]
 
     def _asking(self, indicator: str, period: Period) -> str:
         parameters = {
