@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Aggregate, Q
+from django.db.models import Aggregate, Count, Q, Sum
 from django.utils.functional import Promise as LazyText
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
@@ -341,6 +341,9 @@ def _problems(kind: RecordKind) -> Iterable[str]:
             yield f"the indicator code '{figure.code}' is taken"
         taken.add(figure.code)
     for indicator in kind.indicators:
+        # Derived figures make averages and rates; the largest of several is no figure that anybody adds up.
+        if type(indicator.aggregate) not in (Count, Sum):
+            yield f"'{indicator.code}' neither counts nor adds up"
         for name in indicator.splits:
             if name not in known or not getattr(kind.field(name), "choices", None):
                 yield f"'{indicator.code}' cannot be split by '{name}', which is no field with choices"

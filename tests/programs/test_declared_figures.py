@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Q, Sum
 
 from programs import registry
 from programs.checks import check_derived_figures
@@ -74,6 +74,10 @@ def test_a_kind_like_a_good_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
         (
             {"indicators": [Indicator("a", "A", Count("pk"), Measure.TIMES, splits=("colour",))]},
             "no field with choices",
+        ),
+        (
+            {"indicators": [Indicator("a", "A", Max("participants"), Measure.PEOPLE)]},
+            "neither counts nor adds up",
         ),
         ({"indicators": [Indicator("carriers.count", "A", Count("pk"), Measure.TIMES)]}, "is taken"),
         ({"derived": [Total("carriers.count", "A", of=(COUNT,))]}, "is taken"),
