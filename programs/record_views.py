@@ -12,7 +12,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.validators import MinLengthValidator
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -134,12 +134,27 @@ def _list_context(request: HttpRequest, kind: RecordKind, records: QuerySet[Any]
 def _count(request: HttpRequest, filters: RecordFilterSet, page: Page[Any]) -> dict[str, Any]:
     """A list of one page is counted; of a longer one the page says "more", and asks for the count by itself."""
     if not (page.next_cursor or page.previous_cursor):
-        return {"count": len(page.rows), "count_capped": False}
+        return {"count": len(page.rows), "count_capped": False, "summed": _summed(filters)}
     if COUNT in request.GET:
         count = capped_count(filters.qs)
-        return {"count": count.number, "count_capped": count.capped}
+        summed = None if count.capped else _summed(filters)
+        return {"count": count.number, "count_capped": count.capped, "summed": summed}
     url = without(request, count="1", **{CURSOR: request.GET.get(CURSOR, "")})
     return {"count": len(page.rows), "count_capped": True, "count_url": url}
+
+
+def _summed(filters: RecordFilterSet) -> dict[str, Any] | None:
+    """What the records of a figure come to, so that whoever opened the figure finds it again; the count says it where
+    records are what the figure counts."""
+    code = filters.form.cleaned_data.get("indicator") if filters.form.is_valid() else ""
+    if not code:
+        return None
+    indicator = filters.kind.indicator(code)
+    if isinstance(indicator.aggregate, Count) and indicator.additive:
+        return None
+    value = filters.qs.order_by().aggregate(value=indicator.aggregate)["value"] or 0
+    label = filters.kind.name_of(indicator)
+    return {"label": label, "value": value, "measure": indicator.measure.label}
 
 
 def _for_rows(kind: RecordKind, records: Any, columns: list[Column]) -> QuerySet[Any]:

@@ -494,3 +494,22 @@ def test_a_word_is_looked_up_in_the_index(db: None) -> None:
 )
 def test_an_unknown_kind_is_not_found(officer: Client, address: str) -> None:
     assert officer.get(address).status_code == 404
+
+
+def test_the_list_of_a_figure_says_what_its_records_come_to(officer: Client, many: list[int]) -> None:
+    found = EducationActivity.objects.filter(theme__contains="活动22").get()
+    one = officer.get(f"{LIST}?q=活动22&indicator=activities.participants")
+    assert one.context["summed"]["value"] == found.participants > 0
+    assert f"{found.participants:,}" in one.content.decode()
+
+    whole = sum(EducationActivity.objects.filter(pk__in=many).values_list("participants", flat=True))
+    first = officer.get(f"{LIST}?indicator=activities.participants")
+    assert first.context.get("summed") is None  # the page asks for it together with the count
+    assert officer.get(first.context["count_url"]).context["summed"]["value"] == whole
+
+
+@pytest.mark.parametrize("asked", ["", "indicator=activities.count", "indicator=nothing"])
+def test_a_list_whose_records_are_the_figure_says_their_number_alone(
+    asked: str, officer: Client, many: list[int]
+) -> None:
+    assert officer.get(f"{LIST}?q=活动22&{asked}").context.get("summed") is None
