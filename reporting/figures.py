@@ -244,11 +244,6 @@ class _Question:
     each_month: bool = False
 
 
-def number_at(column: list[int] | None, place: int) -> Decimal:
-    """A figure of a column of cells, where nothing stands for zeros."""
-    return decimal(column[place]) if column and place < len(column) else ZERO
-
-
 # --- from the cells -------------------------------------------------------------------------------
 
 
@@ -313,8 +308,12 @@ class _Cells:
         )
         for unit_id, path, kind, month, first, last, *found in rows:
             if unit_id == unit.pk:
+                columns = found[: len(COLUMNS)]
                 for code, place in self.places[kind]:
-                    self.months[code, month] = [number_at(column, place) for column in found[: len(COLUMNS)]]
+                    self.months[code, month] = [
+                        decimal(column[place]) if column and place < len(column) else ZERO
+                        for column in columns
+                    ]
             else:
                 part = self.parts[unit_id].setdefault(path, _Part(path, first, last))
                 part.first, part.last = min(part.first, first), max(part.last, last)

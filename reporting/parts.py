@@ -66,7 +66,8 @@ class Links:
         self.whole = covers_below(actor, unit)
         self.address, self.alone = page, alone
         # A page of many units has thousands of addresses made of few parts.
-        self._asked: dict[tuple[str, Period], tuple[str, str]] = {}
+        self._paths: dict[str, str] = {}
+        self._asked: dict[tuple[str, Period], str] = {}
         self._led: dict[tuple[int, str], str] = {}
         self._readable: dict[int, bool] = {}
 
@@ -123,13 +124,14 @@ class Links:
         if figure.is_derived:
             return ""
         period = period or self.period
-        asked, led = (figure.code, period), (unit.pk, part)
+        kind, asked, led = figure.kind.code, (figure.code, period), (unit.pk, part)
+        if kind not in self._paths:
+            self._paths[kind] = reverse("record_list", args=[kind])
         if asked not in self._asked:
-            self._asked[asked] = (reverse("record_list", args=[figure.kind.code]), self._asking(*asked))
+            self._asked[asked] = self._asking(*asked)
         if led not in self._led:
             self._led[led] = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else "")
-        path, rest = self._asked[asked]
-        return f"{path}?{self._led[led]}&{rest}"
+        return f"{self._paths[kind]}?{self._led[led]}&{self._asked[asked]}"
 
     def _reads(self, unit: Unit) -> bool:
         """Whether the person sees the records of the unit."""
