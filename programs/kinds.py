@@ -8,12 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from programs.forms import CarrierForm, EducationActivityForm, GratitudeEventForm
 from programs.models.education import Carrier, EducationActivity, GratitudeEvent
 from programs.registry import Action, Average, Indicator, Measure, Promise, Rate, RecordKind, Total, register
+from programs.sheets import CarrierSheet, EducationActivitySheet, GratitudeEventSheet
 
 
 @register
 class EducationActivityKind(RecordKind):
     code = "activities"
-    model, form = EducationActivity, EducationActivityForm
+    model, form, sheet = EducationActivity, EducationActivityForm, EducationActivitySheet
     action = Action.EDUCATION
     icon = "school"
     title = "theme"
@@ -77,7 +78,7 @@ class EducationActivityKind(RecordKind):
 @register
 class GratitudeEventKind(RecordKind):
     code = "gratitude"
-    model, form = GratitudeEvent, GratitudeEventForm
+    model, form, sheet = GratitudeEvent, GratitudeEventForm, GratitudeEventSheet
     action = Action.EDUCATION
     icon = "heart-handshake"
     title = "title"
@@ -115,7 +116,7 @@ class GratitudeEventKind(RecordKind):
 @register
 class CarrierKind(RecordKind):
     code = "carriers"
-    model, form = Carrier, CarrierForm
+    model, form, sheet = Carrier, CarrierForm, CarrierSheet
     action = Action.EDUCATION
     icon = "flag"
     title = "name"

@@ -32,6 +32,7 @@ from programs.field_classes import C1, C3
 if TYPE_CHECKING:
     from programs.forms import RecordForm
     from programs.models.record import Record
+    from programs.sheets import RecordSheet
 
 Text = str | LazyText
 
@@ -256,6 +257,8 @@ class RecordKind:
     # The figures, or parts of them, by which a reader sees a promise kept.
     promises: ClassVar[dict[Promise, list[str]]] = {}
     attachments: ClassVar[bool] = True
+    # Its spreadsheet; `register` makes one from the form, and completes one that is declared.
+    sheet: ClassVar[type[RecordSheet]]
 
     @property
     def label(self) -> Text:
@@ -318,6 +321,9 @@ def register(cls: type[RecordKind]) -> type[RecordKind]:
     problems = list(_problems(kind)) or list(_unknown_of_promises(kind))
     if problems:
         raise ImproperlyConfigured(f"{cls.__name__}: " + "; ".join(problems))
+    from programs.sheets import sheet_of
+
+    cls.sheet = sheet_of(kind)
     _kinds[kind.code] = kind
     return cls
 
