@@ -59,10 +59,19 @@ ACTIONS: dict[str, Text] = {
     "statistics.export": gettext_lazy("Exported statistics"),
     "statistics.save": gettext_lazy("Saved a custom table"),
     "statistics.remove": gettext_lazy("Removed a custom table"),
+    "upload.receive": gettext_lazy("Brought a spreadsheet"),
+    "upload.map": gettext_lazy("Said what the columns of a spreadsheet mean"),
+    "upload.confirm": gettext_lazy("Confirmed a spreadsheet"),
+    "upload.cancel": gettext_lazy("Cancelled a spreadsheet"),
+    "upload.undo": gettext_lazy("Had a spreadsheet taken back"),
+    "upload.original": gettext_lazy("Downloaded the original of a spreadsheet"),
+    "upload.marked": gettext_lazy("Downloaded a spreadsheet with its mistakes marked"),
 }
 # What is done to records of any kind; the kind's own name stands in the sentence.
 OF_RECORDS: dict[str, Text] = {
     "create": gettext_lazy("%(kind)s: logged"),
+    "bring": gettext_lazy("%(kind)s: entered from a spreadsheet"),
+    "take_back": gettext_lazy("%(kind)s: spreadsheet taken back"),
     "change": gettext_lazy("%(kind)s: changed"),
     "remove": gettext_lazy("%(kind)s: removed"),
     "restore": gettext_lazy("%(kind)s: restored"),
@@ -74,6 +83,7 @@ OF_RECORDS: dict[str, Text] = {
     "withdraw_zero": gettext_lazy("%(kind)s: declared zero withdrawn"),
     "record.view": gettext_lazy("%(kind)s: asked to read"),
     "record.write": gettext_lazy("%(kind)s: asked to change"),
+    "record.bring": gettext_lazy("%(kind)s: asked to enter from a spreadsheet"),
     "record.export": gettext_lazy("%(kind)s: asked to export"),
     "record.reveal": gettext_lazy("%(kind)s: asked to reveal"),
 }
@@ -103,6 +113,7 @@ def areas() -> list[tuple[str, Text]]:
         ("person", gettext_lazy("Accounts and roles")),
         ("unit", gettext_lazy("Units")),
         *((kind.code, kind.label_plural) for kind in registry.kinds()),
+        ("upload", gettext_lazy("Spreadsheets")),
         ("statistics", gettext_lazy("Statistics")),
         ("audit", gettext_lazy("The audit log")),
         ("page", gettext_lazy("Pages that were refused")),

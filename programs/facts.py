@@ -23,6 +23,7 @@ from programs.disclosure import disclosure_of, disclosure_of_class, read_as
 from programs.models.audit import AuditEvent
 from programs.models.record import Record
 from programs.models.unit import Unit
+from programs.origins import Origin, origin_of
 from programs.registry import RecordKind
 from programs.roles import Disclosure
 from programs.templatetags.portal import grouped
@@ -160,6 +161,7 @@ WORDS = {
     "attach": gettext_lazy("File added"),
     "detach": gettext_lazy("File removed"),
     "reattach": gettext_lazy("File restored"),
+    "take_back": gettext_lazy("Brought back to what it was before the spreadsheet"),
 }
 
 
@@ -171,6 +173,7 @@ class Event:
     reason: str = ""
     # (field, before, after)
     changes: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    url: str = ""
 
 
 def timeline_of(record: Record, actor: Actor) -> list[Event]:
@@ -182,7 +185,24 @@ def timeline_of(record: Record, actor: Actor) -> list[Event]:
         )[:MOST_EVENTS]
     )
     units = _names_of_units(events)
-    return [_told_event(kind, record, event, actor, units) for event in events]
+    told_events = [_told_event(kind, record, event, actor, units) for event in events]
+    if record.upload_id is not None and len(events) < MOST_EVENTS:
+        told_events.append(_brought(record, actor))  # the log tells of all rows at once, not of this one
+    return told_events
+
+
+def _brought(record: Record, actor: Actor) -> Event:
+    origin = origin_of(record.upload_id, actor) if record.upload_id is not None else None
+    words = (
+        _("Entered from a spreadsheet (row %(row)d of %(file)s)")
+        if origin
+        else _("Entered from a spreadsheet (row %(row)d)")
+    )
+    what = words % {"row": record.upload_row or 0, "file": origin.name if origin else ""}
+    person = record.created_by
+    return Event(
+        record.created_at, f"{person.name} ({person.username})", what, url=origin.url if origin else ""
+    )
 
 
 def _told_event(
@@ -196,7 +216,16 @@ def _told_event(
         ]
     # The reason of a reveal tells of what was looked up: it stays with the log.
     reason = event.reason if verb == "remove" else ""
-    return Event(event.at, event.actor_name or _("Set-up"), WORDS.get(verb, verb), reason, told_changes)
+    what, url = WORDS.get(verb, verb), ""
+    if verb == "change" and event.upload_id is not None:
+        what, url = _changed_by(origin_of(event.upload_id, actor))
+    return Event(event.at, event.actor_name or _("Set-up"), what, reason, told_changes, url)
+
+
+def _changed_by(origin: Origin | None) -> tuple[str, str]:
+    if origin is None:
+        return _("Changed from a spreadsheet"), ""
+    return _("Changed from a spreadsheet (%(file)s)") % {"file": origin.name}, origin.url
 
 
 def _told_change(

@@ -17,6 +17,8 @@ from programs.field_classes import C2, C3, C4, FieldClass
 class Permission(enum.StrEnum):
     RECORD_VIEW = "record.view"
     RECORD_WRITE = "record.write"
+    # Entering records from a spreadsheet: it may reach units for which nobody writes a single record.
+    RECORD_BRING = "record.bring"
     RECORD_EXPORT = "record.export"
     RECORD_REVEAL = "record.reveal"
     STATISTICS_VIEW = "statistics.view"
@@ -70,6 +72,7 @@ READ_SUBTREE = {
 WORK_IN_OWN_UNIT = {
     Permission.RECORD_VIEW: Reach.OWN,
     Permission.RECORD_WRITE: Reach.OWN,
+    Permission.RECORD_BRING: Reach.OWN,
     Permission.RECORD_EXPORT: Reach.OWN,
     Permission.STATISTICS_VIEW: Reach.OWN,
     Permission.UNIT_VIEW: Reach.DISTRICT,
@@ -90,6 +93,7 @@ class Office(Role):
     permissions = {
         **READ_SUBTREE,
         Permission.RECORD_WRITE: Reach.OWN,
+        Permission.RECORD_BRING: Reach.SUBTREE,
         Permission.RECORD_REVEAL: Reach.SUBTREE,
         Permission.UNIT_MANAGE: Reach.SUBTREE,
     }
@@ -103,6 +107,7 @@ class StreetOfficer(Role):
     permissions = {
         **READ_SUBTREE,
         Permission.RECORD_WRITE: Reach.OWN,
+        Permission.RECORD_BRING: Reach.SUBTREE,
         Permission.RECORD_REVEAL: Reach.SUBTREE,
     }
     reads = {C2: Disclosure.CLEAR, C3: Disclosure.MASKED}

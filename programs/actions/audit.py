@@ -29,8 +29,27 @@ def audit(
     **more: Any,
 ) -> AuditEvent:
     """Append one event. Call it inside the transaction of what it records: both commit, or neither."""
+    event = event_of(
+        by=by, action=action, obj=obj, unit=unit, changes=changes, reason=reason, outcome=outcome, **more
+    )
+    event.save(force_insert=True)
+    return event
+
+
+def event_of(
+    *,
+    by: Actor | None,
+    action: str,
+    obj: Model | None = None,
+    unit: Unit | None = None,
+    changes: Changes | None = None,
+    reason: str = "",
+    outcome: str = AuditEvent.Outcome.DONE,
+    **more: Any,
+) -> AuditEvent:
+    """The event without writing it, for those who append many at once (`AuditEvent.objects.bulk_create`)."""
     unit = unit or (by.unit if by else None)
-    return AuditEvent.objects.create(
+    return AuditEvent(
         actor_id=by.user.pk if by else None,
         actor_name=f"{by.user.name} ({by.user.username})" if by else "",
         role=",".join(grant.role for grant in by.grants) if by else "",

@@ -74,7 +74,7 @@ def _create(
     if twin := _sent_before(by, kind, key):
         return twin
     record = kind.model(**values, submission_key=key, created_by=by.user, updated_by=by.user)
-    _check(by, record, joint_units)
+    check_record(by, record, joint_units)
     try:
         with transaction.atomic():
             record.save(force_insert=True)
@@ -85,7 +85,7 @@ def _create(
                 action=f"{kind.code}.create",
                 obj=record,
                 unit=record.unit,
-                changes=changes_of(record, {}, _snapshot(kind, record, joint_units)),
+                changes=changes_of(record, {}, snapshot(record, joint_units)),
             )
             bell.ring_on_commit()
     except IntegrityError:
@@ -129,16 +129,16 @@ def _change(
         if not changed:
             raise EditConflict(record)
         joint_before = list(record.joint_units.all())
-        before = _snapshot(kind, record, joint_before)
+        before = snapshot(record, joint_before)
         joint_after = joint_before if joint_units is None else joint_units
         for name, value in values.items():
             setattr(record, name, value)
-        _check(by, record, joint_after)
+        check_record(by, record, joint_after)
         record.save(update_fields=list(values) or None)
         if joint_units is not None:
             record.joint_units.set(joint_units)
         add_files(by=by, kind=kind, record=record, files=files, stored=stored)
-        after = _snapshot(kind, record, joint_after)
+        after = snapshot(record, joint_after)
         audit(
             by=by,
             action=f"{kind.code}.change",
@@ -183,12 +183,15 @@ def _set_removed(by: Actor, kind: RecordKind, record: Record, *, removed: bool, 
     record.refresh_from_db()
 
 
-def _check(by: Actor, record: Record, joint_units: list[Unit]) -> None:
-    """The rules that hold for every record, however it arrives."""
+def check_record(
+    by: Actor, record: Record, joint_units: list[Unit], permission: Permission = Permission.RECORD_WRITE
+) -> None:
+    """The rules that hold for every record, however it arrives: ValidationError by field, PermissionDenied where
+    `permission` does not reach its unit."""
     if record.unit_id is None:
         raise ValidationError({"unit": _("Name the unit.")})
     unit = record.unit
-    if not by.covers(Permission.RECORD_WRITE, unit):
+    if not by.covers(permission, unit):
         raise PermissionDenied
     errors: dict[str, Any] = {}
     for field in record._meta.concrete_fields:
@@ -223,7 +226,7 @@ def _check(by: Actor, record: Record, joint_units: list[Unit]) -> None:
         raise ValidationError(errors)
 
 
-def _snapshot(kind: RecordKind, record: Record, joint_units: list[Unit]) -> dict[str, Any]:
+def snapshot(record: Record, joint_units: list[Unit]) -> dict[str, Any]:
     """What a person entered, by field name: the editable fields and the joint units."""
     values = {
         field.name: getattr(record, field.name)

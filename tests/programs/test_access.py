@@ -40,6 +40,7 @@ from programs.roles import ROLES, Disclosure, Duty, Permission
 
 DAY = dt.timedelta(days=1)
 VIEW, WRITE, EXPORT = Permission.RECORD_VIEW, Permission.RECORD_WRITE, Permission.RECORD_EXPORT
+BRING = Permission.RECORD_BRING
 
 
 @pytest.fixture(autouse=True)
@@ -128,10 +129,22 @@ def test_roles_at_one_unit_add_up(tree: SimpleNamespace, make_user: Callable[...
 
 REACHES = {
     "leader": {VIEW: DISTRICT, WRITE: set(), EXPORT: DISTRICT},
-    "office": {VIEW: DISTRICT, WRITE: {"district"}, EXPORT: DISTRICT, Permission.UNIT_MANAGE: DISTRICT},
-    "street_officer": {VIEW: STREET, WRITE: {"street"}, EXPORT: STREET, Permission.UNIT_MANAGE: set()},
-    "community_officer": {VIEW: {"own"}, WRITE: {"own"}, EXPORT: {"own"}},
-    "unit_officer": {VIEW: {"police"}, WRITE: {"police"}, EXPORT: {"police"}},
+    "office": {
+        VIEW: DISTRICT,
+        WRITE: {"district"},
+        BRING: DISTRICT,
+        EXPORT: DISTRICT,
+        Permission.UNIT_MANAGE: DISTRICT,
+    },
+    "street_officer": {
+        VIEW: STREET,
+        WRITE: {"street"},
+        BRING: STREET,
+        EXPORT: STREET,
+        Permission.UNIT_MANAGE: set(),
+    },
+    "community_officer": {VIEW: {"own"}, WRITE: {"own"}, BRING: {"own"}, EXPORT: {"own"}},
+    "unit_officer": {VIEW: {"police"}, WRITE: {"police"}, BRING: {"police"}, EXPORT: {"police"}},
     "counsellor": {VIEW: set(), WRITE: set(), EXPORT: set()},
     "counselling_supervisor": {VIEW: set(), WRITE: set(), EXPORT: set()},
     "auditor": {VIEW: DISTRICT, WRITE: set(), EXPORT: DISTRICT, Permission.AUDIT_VIEW: DISTRICT},
@@ -565,12 +578,13 @@ def test_three_duties_share_no_permission_to_act() -> None:
             for role in ROLES.values()
             if role.duty is duty
             for permission in role.permissions
-            if permission in (WRITE, Permission.UNIT_MANAGE, Permission.PEOPLE_MANAGE, Permission.AUDIT_VIEW)
+            if permission
+            in (WRITE, BRING, Permission.UNIT_MANAGE, Permission.PEOPLE_MANAGE, Permission.AUDIT_VIEW)
         }
         for duty in Duty
     }
     assert acts == {
-        Duty.WORK: {WRITE, Permission.UNIT_MANAGE},
+        Duty.WORK: {WRITE, BRING, Permission.UNIT_MANAGE},
         Duty.AUDIT: {Permission.AUDIT_VIEW},
         Duty.CONFIGURATION: {Permission.PEOPLE_MANAGE},
     }
