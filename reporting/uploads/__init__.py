@@ -1,0 +1,1 @@
+"""Bulk spreadsheets: gate, reading, layout, checking, preview, apply, undo."""
