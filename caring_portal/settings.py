@@ -300,12 +300,16 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "caring"
 CELERY_TIMEZONE = TIME_ZONE
+# After so long without a sign the worker at a spreadsheet is taken for dead, and another one may go on.
+UPLOAD_LEASE_SECONDS = 30.0
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 # An unanswered ring expires before the next one, so that a stopped worker comes back to a short queue.
 CELERY_BEAT_SCHEDULE = {
     "refresh": {"task": "reporting.refresh", "schedule": 30.0, "options": {"expires": 30}},
     "sweep": {"task": "reporting.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "reconcile": {"task": "reporting.reconcile", "schedule": crontab(hour=2, minute=30)},
+    "sweep_uploads": {"task": "reporting.sweep_uploads", "schedule": 60.0, "options": {"expires": 60}},
+    "forget_uploads": {"task": "reporting.forget_uploads", "schedule": crontab(hour=3, minute=20)},
 }
 
 # --- sign-in and sessions -------------------------------------------------------------------------

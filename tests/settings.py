@@ -60,4 +60,7 @@ if TEST_REDIS_URL:
         }
     }
 
+# Tests that kill workers do not wait for the usual lease to run out.
+UPLOAD_LEASE_SECONDS = float(os.environ.get("TEST_LEASE_SECONDS", UPLOAD_LEASE_SECONDS))
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

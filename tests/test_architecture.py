@@ -159,6 +159,10 @@ UNPAIRED = {
     "reporting.SavedPivot.created_at": "the person is its owner",
     "reporting.SavedPivot.updated_at": "the person is its owner",
     "reporting.Freshness.refreshed_at": "the worker refreshes the figures, no person",
+    "reporting.Upload.claimed_at": "a worker takes it, no person",
+    "reporting.Upload.previewed_at": "a worker read it, for whoever asked",
+    "reporting.Upload.applied_at": "a worker entered it, for whoever confirmed",
+    "reporting.Upload.ended_at": "the audit event of the cancellation names the person; other ends nobody brings about",
 }
 
 
@@ -222,6 +226,7 @@ def test_no_cascade_reaches_a_record() -> None:
 SQL_ALLOWED = {
     "programs/triggers.py": "triggers are SQL",
     "programs/indexes.py": "indexes that Django cannot describe",
+    "programs/actions/bulk_rows.py": "the writer of uploaded records: COPY, keys reserved for it, and one DELETE",
     "reporting/recount.py": "the writer of cells: counted within the database, see docs/decisions/0007",
     "reporting/reconciliation.py": "likewise: the same once more, in another way",
     "reporting/numbers.py": "their words",

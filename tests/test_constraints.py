@@ -123,6 +123,36 @@ def saved_pivot(world: SimpleNamespace, **values: Any) -> Any:
     return model.objects.bulk_create([model(**fields)])[0]
 
 
+def upload(world: SimpleNamespace, **values: Any) -> Any:
+    model = apps.get_model("reporting", "Upload")
+    person = world.community_officer_person
+    fields = {
+        "unit": world.own,
+        "kind": "activities",
+        "name": "台账.xlsx",
+        "sha256": "0",
+        "size": 1,
+        "created_by": person,
+        "asked_by": person,
+        "asked_for": world.own,
+        **values,
+    }
+    return model.objects.bulk_create([model(**fields)])[0]
+
+
+def upload_sheet(world: SimpleNamespace, whole: Any) -> Any:
+    model = apps.get_model("reporting", "UploadSheet")
+    return model.objects.bulk_create([model(upload=whole, position=0, name="台账")])[0]
+
+
+def sheet_mapping(world: SimpleNamespace) -> Any:
+    model = apps.get_model("reporting", "SheetMapping")
+    person = world.community_officer_person
+    return model.objects.bulk_create(
+        [model(unit=world.own, kind="activities", columns={}, updated_by=person)]
+    )[0]
+
+
 def kind_of_model(model: type[models.Model]) -> registry.RecordKind:
     return next(kind for kind in registry.kinds() if kind.model is model)
 
@@ -168,6 +198,19 @@ BREAKERS: dict[str, Callable[[SimpleNamespace], Any]] = {
     "zero_month_is_a_first_day": lambda w: zero(w, month=DAY),
     "zero_withdrawn_by_somebody": lambda w: zero(w, withdrawn_at=timezone.now()),
     "saved_pivot_named_once": lambda w: twice(saved_pivot, w),
+    "reporting_upload.public_id": lambda w: upload(w, sha256="1", public_id=upload(w).public_id),
+    "upload_file_once": lambda w: twice(upload, w),
+    "upload_one_runs_per_unit": lambda w: [
+        upload(w, sha256=sha256, state="reading", lease_until=timezone.now()) for sha256 in "01"
+    ],
+    "upload_lease_is_of_work": lambda w: upload(w, state="previewed", lease_until=timezone.now()),
+    "upload_state_is_known": lambda w: upload(w, state="lost"),
+    "upload_rows_add_up": lambda w: upload(w, read=3, new=2),
+    "upload_applied_at_some_time": lambda w: upload(w, state="applied"),
+    "upload_confirmed_by_somebody": lambda w: upload(w, confirmed_at=timezone.now()),
+    "upload_undone_by_somebody": lambda w: upload(w, undone_at=timezone.now()),
+    "upload_sheet_once": lambda w: twice(upload_sheet, w, upload(w)),
+    "sheet_mapping_once": lambda w: twice(sheet_mapping, w),
     "unit_month_once": lambda w: twice(unit_month, w),
     "unit_month_own_not_negative": lambda w: unit_month(w, own=[1, -1]),
     "unit_month_total_not_negative": lambda w: unit_month(w, total=[-1]),
