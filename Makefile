@@ -86,7 +86,7 @@ format: setup-dev ## Format the Python sources
 screenshots: setup-dev ## Pictures of the main pages into screenshots/; ONLY=home takes some
 	@$(PY) scripts/screenshots.py $(ONLY)
 
-.PHONY: mutants bench-units bench-lists bench-statistics
+.PHONY: mutants bench-units bench-lists bench-statistics bench-uploads
 mutants: setup-dev ## Break each scope filter in turn and see the tests notice
 	@$(PY) tests/mutate_scopes.py
 bench-units: setup-dev ## A whole country's units: loading, and the time of a district's scope
@@ -95,6 +95,8 @@ bench-lists: setup-dev ## Lists over a million records (needs PostgreSQL)
 	@$(PY) scripts/bench_lists.py
 bench-statistics: setup-dev ## What kept cells are worth, over ever more records (needs PostgreSQL and Redis)
 	@$(PY) scripts/bench_statistics.py
+bench-uploads: setup-dev ## What a spreadsheet of 50,000 rows costs (needs PostgreSQL and Redis)
+	@$(PY) scripts/bench_uploads.py
 
 .PHONY: messages
 messages: setup ## Bring the message catalogue up to date with the sources

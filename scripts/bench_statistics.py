@@ -29,18 +29,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg2
-import redis
-from bench_data import LAST, OPENED, SAMPLES, UNITS, execute, load_records, made, units_file
+from bench_data import LAST, SAMPLES, UNITS, execute, load_records, made
+from bench_tools import (
+    ROOT,
+    Finding,
+    administer,
+    empty_queue,
+    fill_with_units,
+    name_of,
+    seconds,
+    start_django,
+    tell,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgres:///caring_bench_statistics")
 REDIS = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/15")
 JANUARY, DECEMBER = LAST.replace(month=1, day=1), LAST.replace(day=1)
@@ -58,7 +66,7 @@ def main() -> int:
     options = _options()
     with (
         tempfile.TemporaryDirectory() as folder,
-        _empty_queue(),
+        empty_queue(REDIS),
         _databases(options.records, folder) as found,
     ):
         for database in found:
@@ -91,40 +99,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@dataclass
-class Finding:
-    """One measured value beside its target: a ratio, or what `unit` says."""
-
-    name: str
-    value: float
-    target: float
-    unit: str = "×"
-    at_least: bool = False
-    details: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def is_met(self) -> bool:
-        return self.value >= self.target if self.at_least else self.value <= self.target
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "met": self.is_met}
-
-
 def _tell(report: dict[str, Any], findings: list[Finding]) -> None:
     print(f"\n{report['units']:,} units; read: {', '.join(report['indicators'])}\n")
-    for finding in findings:
-        target = f"{'≥' if finding.at_least else '≤'} {finding.target:g} {finding.unit}"
-        details = ", ".join(f"{name} {value:,.4g}" for name, value in finding.details.items())
-        print(
-            f"{'met' if finding.is_met else 'MISSED':7} {finding.value:9.2f} {finding.unit} ({target})  {finding.name}"
-        )
-        print(f"{'':24}{details}")
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+    tell(findings)
 
 
 def _medians(works: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -135,7 +112,7 @@ def _medians(works: dict[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[
         if done and time.perf_counter() - begun > ENOUGH:
             break
         for name, work in works.items():
-            times[name].append(_seconds(work))
+            times[name].append(seconds(work))
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 
@@ -159,7 +136,7 @@ class Database:
         self.url = f"{POSTGRES}_{records}"
         self.filled = Filled(records)
         self.connection = connection.copy()
-        self.connection.settings_dict["NAME"] = _name(self.url)
+        self.connection.settings_dict["NAME"] = name_of(self.url)
 
     def use(self) -> None:
         from django.db import connections
@@ -172,9 +149,9 @@ class Database:
 
         self.use()
         print(f"{self.filled.records:,} records: loading …", end=" ", flush=True)
-        self.filled.load_seconds = _seconds(lambda: load_records(self.filled.records))
+        self.filled.load_seconds = seconds(lambda: load_records(self.filled.records))
         print(f"{self.filled.load_seconds:.0f} s, counting …", end=" ", flush=True)
-        self.filled.first_rebuild_seconds = _seconds(rebuild)
+        self.filled.first_rebuild_seconds = seconds(rebuild)
         self.filled.cells = UnitMonth.objects.count()
         execute("VACUUM ANALYZE")
         print(f"{self.filled.first_rebuild_seconds:.0f} s, {self.filled.cells:,} rows of cells", flush=True)
@@ -187,70 +164,22 @@ def _databases(sizes: list[int], folder: str) -> Iterator[list[Database]]:
     urls = [pattern, *(f"{POSTGRES}_{size}" for size in sizes)]
     try:
         for url in urls:
-            _administer("DROP DATABASE IF EXISTS {name} WITH (FORCE)", url)
-        _administer("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'", pattern)
+            administer("DROP DATABASE IF EXISTS {name} WITH (FORCE)", url)
+        administer("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'", pattern)
     except psycopg2.OperationalError as error:
         raise SystemExit(f"This benchmark needs PostgreSQL (BENCH_DATABASE_URL): {error}") from error
     try:
-        _begin(pattern, folder)
+        start_django(DATABASE_URL=pattern, BROKER_URL=REDIS, VAR_DIR=folder)
+        fill_with_units("leader")
         for url in urls[1:]:
-            _administer(f'CREATE DATABASE {{name}} TEMPLATE "{_name(pattern)}"', url)
+            administer(f'CREATE DATABASE {{name}} TEMPLATE "{name_of(pattern)}"', url)
         databases = [Database(size) for size in sizes]
         yield databases
         for database in databases:
             database.connection.close()
     finally:
         for url in urls:
-            _administer("DROP DATABASE IF EXISTS {name} WITH (FORCE)", url)
-
-
-def _administer(statement: str, url: str) -> None:
-    connection = psycopg2.connect(url.removesuffix(_name(url)) + "postgres")
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(statement.format(name=f'"{_name(url)}"'))
-    connection.close()
-
-
-def _name(url: str) -> str:
-    return urlsplit(url).path.lstrip("/")
-
-
-def _begin(url: str, folder: str) -> None:
-    """Start Django on a database of units and people without records."""
-    os.environ |= {
-        "CARING_MODE": "embedded",
-        "DATABASE_URL": url,
-        "BROKER_URL": REDIS,
-        "VAR_DIR": folder,
-        "LOG_LEVEL": "ERROR",
-        "DEBUG": "0",
-        "DJANGO_SETTINGS_MODULE": "caring_portal.settings",
-    }
-    sys.path.insert(0, str(ROOT))
-    import django
-
-    django.setup()
-    from django.core.management import call_command
-    from django.db import connection
-
-    from programs.models import Grant, Unit, User
-    from programs.unit_files import load
-    from reporting.statistics import refresh
-
-    call_command("migrate", verbosity=0)
-    load(units_file(), opened_on=OPENED, effective_on=LAST)
-    leader = User.objects.create_user("leader", name="leader")
-    Grant.objects.create(
-        user=leader,
-        role="leader",
-        unit=Unit.objects.get(parent=None),
-        include_descendants=True,
-        valid_from=OPENED,
-    )
-    # Notes how figures are declared: noticed later, that would mark every month.
-    refresh()
-    connection.close()
+            administer("DROP DATABASE IF EXISTS {name} WITH (FORCE)", url)
 
 
 def aggregates(indicators: list[Any]) -> dict[str, Any]:
@@ -376,21 +305,6 @@ def _covering_indexes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _empty_queue() -> Iterator[None]:
-    server = redis.Redis.from_url(REDIS)
-    try:
-        if server.dbsize():
-            raise SystemExit(f"{REDIS} holds something; name an empty database (BENCH_REDIS_URL).")
-    except redis.ConnectionError as error:
-        raise SystemExit(f"This benchmark needs Redis (BENCH_REDIS_URL): {error}") from error
-    try:
-        yield
-    finally:
-        server.flushdb()
-        server.close()
-
-
-@contextlib.contextmanager
 def _worker(database: Database, folder: str) -> Iterator[None]:
     command = [sys.executable, "-m", "celery", "-A", "caring_portal", "worker", "-c", "1"]
     with (Path(folder) / "worker.log").open("ab") as log:
@@ -434,7 +348,7 @@ def _until_shown(more: int, write: Callable[[], None]) -> float:
     """The seconds from the end of writing so many activities of the last month until the district shows them."""
     expected = _shown() + more
     write()
-    return _seconds(lambda: _wait_for(expected))
+    return seconds(lambda: _wait_for(expected))
 
 
 def _shown() -> Decimal:
