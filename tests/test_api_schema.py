@@ -113,6 +113,7 @@ def operations_for(role: str) -> list[dict[str, Any]]:
     return [*others, {"include-method": uncovered, "phases": {"coverage": {"enabled": False}}}]
 
 
+@pytest.mark.once  # the schema and the views are the same, whichever database is below
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("role", [*WRITERS, *READERS])
 def test_every_answer_is_as_described(
