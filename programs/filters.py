@@ -6,7 +6,7 @@ Fields that the actor does not read in the clear are not offered: they would tel
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from programs.disclosure import may_use_in_query
 from programs.field_classes import C1, class_of
 from programs.forms import UnitCodeField
 from programs.models.unit import Unit
+from programs.origins import Origin, origin_of
 from programs.roles import Permission
 from programs.text import check_text
 from programs.widgets import DateInput, UnitPicker
@@ -38,12 +39,19 @@ PARTS = [(LEAD, _("As lead unit")), (OWN, _("As lead unit itself")), (JOINT, _("
 BOUNDARIES = [(Boundaries.OF_THE_TIME, _("Of the time")), (Boundaries.TODAY, _("Of today"))]
 # Part of every set, whatever the kind declares: the links of figures name them.
 ALWAYS = ["unit", "occurred_on"]
+LARGEST_ID = 2**63 - 1
 
 
 class UnitFilter(django_filters.ModelChoiceFilter):
     """A unit by its code, out of those the person may know of."""
 
     field_class = UnitCodeField
+
+
+class NumberFilter(django_filters.Filter):
+    """A whole number, such as an id."""
+
+    field_class = forms.IntegerField
 
 
 class FilterForm(forms.Form):
@@ -95,6 +103,18 @@ class RecordFilterSet(django_filters.FilterSet):
     def by_indicator(self, queryset: QuerySet[Any], name: str, code: str) -> QuerySet[Any]:
         condition = self.kind.indicator(code).filter if code else None
         return queryset if condition is None else queryset.filter(condition)
+
+    @cached_property
+    def origin(self) -> Origin | None:
+        """The spreadsheet asked for, if this reader may know of it."""
+        number, actor = self.form.cleaned_data.get("upload"), getattr(self.request, "actor", None)
+        return origin_of(number, actor) if number and actor else None
+
+    def by_upload(self, queryset: QuerySet[Any], name: str, number: int | None) -> QuerySet[Any]:
+        if number is None:
+            return queryset
+        span = self.origin.spans.get(self.kind.code) if self.origin else None
+        return queryset.filter(upload_id=number, pk__range=span) if span else queryset.none()
 
     def by_text(self, queryset: QuerySet[Any], name: str, text: str) -> QuerySet[Any]:
         """Every word must be found in one of the searched fields; the longest is looked up, the others looked for."""
@@ -207,6 +227,13 @@ def _hidden_filters(kind: RecordKind, sorts: list[str]) -> dict[str, django_filt
         ),
         "boundaries": django_filters.ChoiceFilter(
             label=_("Boundaries"), method="unchanged", choices=BOUNDARIES, widget=hidden
+        ),
+        "upload": NumberFilter(
+            label=_("From the spreadsheet"),
+            method="by_upload",
+            min_value=1,
+            max_value=LARGEST_ID,
+            widget=hidden,
         ),
         "sort": django_filters.ChoiceFilter(
             label=_("Sort"), method="unchanged", choices=orders, widget=hidden

@@ -59,6 +59,8 @@ def active_filters(request: HttpRequest, filters: RecordFilterSet) -> list[dict[
             continue
         names = ["unit", "part"] if name == "unit" else [name]
         value = _in_words(field, filters.form.cleaned_data.get(name)) or sent[:TAG_LENGTH]
+        if name == "upload" and "upload" not in errors and filters.origin:
+            value = filters.origin.name
         found.append({"label": field.label, "value": value, "remove_url": without(request, *names)})
     return found
 

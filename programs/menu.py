@@ -43,6 +43,7 @@ class Page:
 SECTIONS: dict[str, Text] = {
     "home": "",
     **{action.code: action.label for action in Action},
+    "spreadsheets": "",
     "statistics": _("Statistics"),
     "supervision": _("Supervision"),
     "administration": _("Units and people"),

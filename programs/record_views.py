@@ -81,6 +81,7 @@ def record_list(request: HttpRequest, kind: str) -> HttpResponse:
     records = visible(this.model.objects.present(), actor, listing=True)
     context = {
         "can_add": actor.may(Permission.RECORD_WRITE),
+        "can_bring": actor.may(Permission.RECORD_BRING),
         "new_url": reverse("record_new", args=[this.code]),
         "removed_url": reverse("record_removed", args=[this.code])
         if actor.may(Permission.RECORD_WRITE)

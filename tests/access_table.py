@@ -153,6 +153,8 @@ def listed(rule: Rule, person: Person) -> set[str]:
             return {scope for scope in PERSON_SCOPES if sees_person(person, scope)}
         case "saved":
             return {scope for scope in POSITIONS if sees_shared(person, scope)}
+        case "uploads":
+            return {scope for scope in POSITIONS if sees_upload(person, scope)}
     raise ValueError(rule.lists)
 
 
@@ -183,6 +185,11 @@ def sees_shared(person: Person, scope: str) -> bool:
     )
 
 
+def sees_upload(person: Person, scope: str) -> bool:
+    """A spreadsheet of a unit that one may enter records for."""
+    return person.covers(Permission.RECORD_BRING, scope)
+
+
 # --- what each route asks for ---------------------------------------------------------------------
 
 
@@ -208,6 +215,7 @@ class Subject(enum.Enum):
     PERSON = ("person", PERSON_SCOPES)
     EVENT = ("audit event", POSITIONS)
     SHARED = ("saved table that somebody shares", POSITIONS)
+    UPLOAD = ("spreadsheet", POSITIONS)
     SHARED_BY_ANOTHER = ("saved table that is another's to change", POSITIONS)
 
     def __init__(self, label: str, scopes: tuple[str, ...]) -> None:
@@ -293,6 +301,8 @@ def _by_subject(subject: Subject, need: Permission, person: Person, scope: str, 
             return Outcome.OK if sees_person(person, scope) else Outcome.NOT_FOUND
         case Subject.EVENT:
             return Outcome.OK if sees_event(person, scope) else Outcome.NOT_FOUND
+        case Subject.UPLOAD:
+            return Outcome.OK if sees_upload(person, scope) else Outcome.NOT_FOUND
         case Subject.SHARED:
             return Outcome.OK if sees_shared(person, scope) else Outcome.NOT_FOUND
         case Subject.SHARED_BY_ANOTHER:
@@ -337,6 +347,7 @@ def cells(rule: Rule, *, roles_only: bool = False) -> Iterator[tuple[str, Person
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 VIEW, WRITE, EXPORT = Permission.RECORD_VIEW, Permission.RECORD_WRITE, Permission.RECORD_EXPORT
 REVEAL, STATISTICS, AUDIT = Permission.RECORD_REVEAL, Permission.STATISTICS_VIEW, Permission.AUDIT_VIEW
+BRING = Permission.RECORD_BRING
 UNITS, MANAGE, PEOPLE_ = Permission.UNIT_VIEW, Permission.UNIT_MANAGE, Permission.PEOPLE_MANAGE
 POST = frozenset({"POST"})
 
@@ -400,6 +411,14 @@ RULES: dict[str, Rule] = {
     "zero_declare": Rule({"GET": WRITE, "POST": WRITE}, Subject.UNIT, writes=POST),
     "zero_withdraw": Rule({"GET": WRITE, "POST": WRITE}, Subject.UNIT, writes=POST),
     "indicators": Rule({"GET": STATISTICS}),
+    # spreadsheets
+    "upload_list": Rule({"GET": BRING, "POST": BRING}, Subject.UNIT_IN_BODY, writes=POST, lists="uploads"),
+    "upload_blank": Rule({"GET": BRING}),
+    "upload_detail": Rule({"GET": BRING}, Subject.UPLOAD),
+    "upload_remarks": Rule({"GET": BRING}, Subject.UPLOAD),
+    "upload_original": Rule({"GET": BRING}, Subject.UPLOAD),
+    "upload_marked": Rule({"GET": BRING}, Subject.UPLOAD),
+    "upload_*": Rule({"GET": BRING, "POST": BRING}, Subject.UPLOAD, writes=POST),
     # the API
     "api_schema": Rule({"GET": Open.SIGNED_IN}),
     "api_docs": Rule({"GET": Open.SIGNED_IN}),
@@ -409,6 +428,15 @@ RULES: dict[str, Rule] = {
     "api_units_detail": Rule({"GET": UNITS}, Subject.UNIT),
     "api_figures": Rule({"GET": STATISTICS}, Subject.UNIT),
     "api_indicators": Rule({"GET": STATISTICS}),
+    "api_uploads_list": Rule(
+        {"GET": BRING, "POST": BRING}, Subject.UNIT_IN_BODY, writes=POST, lists="uploads"
+    ),
+    "api_uploads_blank": Rule({"GET": BRING}),
+    "api_uploads_detail": Rule({"GET": BRING}, Subject.UPLOAD),
+    "api_uploads_remarks": Rule({"GET": BRING}, Subject.UPLOAD),
+    "api_uploads_original": Rule({"GET": BRING}, Subject.UPLOAD),
+    "api_uploads_marked": Rule({"GET": BRING}, Subject.UPLOAD),
+    "api_uploads_*": Rule({"POST": BRING}, Subject.UPLOAD, writes=POST),
     "api_*_list": Rule(
         {"GET": VIEW, "POST": WRITE}, Subject.UNIT_IN_BODY, writes=POST, lists="records", by=VIEW
     ),

@@ -123,7 +123,8 @@ def make_record() -> Callable[..., Record]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The size of the access matrix, summed up over the processes of a run (tests/test_every_url.py)."""
+    """The size of the access matrix, summed up over the processes of a run (tests/test_every_url.py), and what the
+    hostile and messy spreadsheets took (tests/reporting/uploads)."""
     properties = [
         dict(report.user_properties)
         for reports in (terminalreporter.getreports("passed"), terminalreporter.getreports("failed"))
@@ -138,6 +139,12 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(
             f"access matrix: {axes}: {cells} cells, {leaks} leaks, {wrong} differences from the table"
         )
+    readings = [found["reading"] for found in properties if "reading" in found]
+    if readings:
+        from tests.reporting.uploads.corpus import report
+
+        for line in report(readings, in_full=terminalreporter.config.option.verbose > 0):
+            terminalreporter.write_line(line)
 
 
 def read_to_the_end(response: Any) -> bytes:

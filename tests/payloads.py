@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.utils import timezone
 
 from programs.field_classes import C2, class_of
@@ -17,7 +19,7 @@ from programs.models import Unit
 from programs.registry import RecordKind
 from tests.access_table import OWN, Rule
 from tests.factories import sample_values
-from tests.walker import DAY, PASSWORD, Route, record_of
+from tests.walker import DAY, PASSWORD, UPLOADED, Route, record_of
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -30,6 +32,8 @@ def payload(route: Route, rule: Rule, world: SimpleNamespace, method: str, scope
         return {}
     make = MAKERS.get(route.name.replace(f"_{route.kind}_", "_*_") if route.kind else route.name)
     values = make(route, world, method, scope) if make and method in rule.methods else {}
+    if "file" in values:
+        return {"data": encode_multipart(BOUNDARY, values), "content_type": MULTIPART_CONTENT}
     if route.is_api:
         return {"data": json.dumps(values), "content_type": JSON}
     return {"data": urlencode(values, doseq=True), "content_type": FORM}
@@ -102,6 +106,16 @@ def new_unit(route: Route, world: SimpleNamespace, method: str, scope: str) -> d
     }  # fmt: skip
 
 
+def new_upload(route: Route, world: SimpleNamespace, method: str, scope: str) -> dict[str, Any]:
+    file = SimpleUploadedFile("三月台账.csv", f"日期,主题\n{scope},{route}\n".encode())
+    return {"file": file, "kind": UPLOADED, "unit": unit_at(world, scope).code}
+
+
+def assigned_columns(route: Route, world: SimpleNamespace, method: str, scope: str) -> dict[str, Any]:
+    fields = ("theme", "series", "setting", "occurred_on", "participants")
+    return {f"column-{at}": name for at, name in enumerate(fields)}
+
+
 def today() -> str:
     return timezone.localdate().isoformat()
 
@@ -124,6 +138,10 @@ MAKERS: dict[str, Maker] = {
     "person_new": new_person,
     "person_edit": fixed(name="改名", phone="0576-88880000"),
     "grant_new": new_grant,
+    "upload_list": new_upload,
+    "upload_read_as": fixed(kind=UPLOADED),
+    "upload_columns": assigned_columns,
+    "api_uploads_list": new_upload,
     "pivot_save": fixed(name="月报", query="rows=months"),
     "grant_revoke": fixed(reason=REASON),
     "api_*_list": new_record,

@@ -173,6 +173,8 @@ def may_know(person: Person, code: str, scope: str) -> bool:
         return table.sees_person(person, scope)
     if code == "saved":
         return table.sees_shared(person, scope)
+    if code == "uploads":
+        return table.sees_upload(person, scope)
     if code == "units":
         # A person knows where they hold, held or will hold a role themselves.
         own = {OWN} if person.role else set()

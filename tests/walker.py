@@ -26,7 +26,7 @@ from programs.middleware import LAST_SEEN_KEY
 from programs.models import Attachment, AuditEvent, Grant, Unit, User, ZeroReport
 from programs.models.record import Record
 from programs.registry import RecordKind
-from reporting.models import SavedPivot
+from reporting.models import SavedPivot, Upload
 from tests.access_table import (
     BOTH,
     CHILD,
@@ -58,6 +58,9 @@ OPENED = dt.date(2008, 1, 1)
 DAY = dt.date(2026, 3, 5)
 NO_ZERO = dt.date(2026, 4, 1)  # a month without records, of which nobody has declared so
 PASSWORD = "a-long-password-1"
+# What the spreadsheets of the world hold, under headers that the portal does not know.
+UPLOADED = "activities"
+HEADERS = ["做了什么", "哪个系列", "在哪类地方", "哪一天", "多少人"]
 # Everything of the world is named by sort and scope, and no text of the portal looks like it.
 MARK = re.compile(r"RZ7-([a-z_]+)-([a-z_]+)")
 # (?P<code>[0-9A-Z-]{1,20}) of a regular expression: a parameter like the others.
@@ -149,6 +152,10 @@ def build_world(people: tuple[Person, ...] = ()) -> SimpleNamespace:
         )
         for position in POSITIONS
     }
+    world.uploads = {
+        state: {position: _upload(units[position], position, keeper, state) for position in POSITIONS}
+        for state in (Upload.State.PREVIEWED, Upload.State.APPLIED)
+    }
     world.people = {person.name: _person(person, units) for person in people}
     return world
 
@@ -223,6 +230,27 @@ def _colleague(scope: str, homes: list[Unit]) -> User:
     for home in homes:
         Grant.objects.create(user=user, role="unit_officer", unit=home, valid_from=OPENED)
     return user
+
+
+def _upload(unit: Unit, scope: str, keeper: User, state: str) -> Upload:
+    """A spreadsheet of one sheet with a row to enter and one that was refused."""
+    now = timezone.now()
+    moments = {"previewed_at": now, "confirmed_at": now, "confirmed_by": keeper, "applied_at": now}
+    upload = Upload(
+        unit=unit, name=f"RZ7-uploads-{scope}.csv", sha256=f"{state}{scope}", size=9, state=state, kind=UPLOADED,
+        created_by=keeper, asked_by=keeper, asked_for=unit, read=2, new=1, refused=1, plan="p",
+        **(moments if state == Upload.State.APPLIED else {"previewed_at": now}),
+    )  # fmt: skip
+    content = f"{','.join(HEADERS)},RZ7-uploads-{scope}\n一,二,三,四,五,六\n"
+    upload.file.save("x.csv", ContentFile(content.encode()), save=False)
+    upload.marked.save("x.xlsx", ContentFile(content.encode()), save=False)
+    upload.save(force_insert=True)
+    sheet = upload.sheets.create(
+        position=0, name="", kind=UPLOADED, header_row=1, columns={"theme": HEADERS[0]}, headers=HEADERS,
+        read=2, new=1, refused=1, sample={"new": [{"row": 2, "values": {"theme": "一"}}], "changed": []},
+    )  # fmt: skip
+    sheet.remarks.create(sort="refused", row=3, column=0, field="theme", header=HEADERS[0], message="必填")
+    return upload
 
 
 def _event(unit: Unit, scope: str) -> AuditEvent:
@@ -310,6 +338,10 @@ def _value(route: Route, name: str, world: SimpleNamespace, scope: str) -> Any:
             return world.units[position].code
         case "units" | "statistics", "pk" | "unit_id" | "id":
             return world.units[position].pk
+        case "uploads", "public_id" | "id":
+            return upload_at(route, world, position).public_id
+        case "uploads", "position":
+            return 0
         case "statistics", "form":
             return "csv"
         case "statistics", "saved":
@@ -329,6 +361,12 @@ def _value(route: Route, name: str, world: SimpleNamespace, scope: str) -> Any:
         case "audit", "pk" | "id" | "event_id":
             return world.events[position].pk
     raise CannotFillError(f"{route}: nobody has taught the walker what <{name}> of {route.path} is")
+
+
+def upload_at(route: Route, world: SimpleNamespace, position: str) -> Upload:
+    """In the state from which the route leads on."""
+    state = Upload.State.APPLIED if route.name.endswith("_undo") else Upload.State.PREVIEWED
+    return world.uploads[state][position]
 
 
 def record_of(route: Route, world: SimpleNamespace, scope: str) -> Record:

@@ -20,7 +20,7 @@ from programs.api import shapes
 from programs.api.paging import MOST_ROWS
 from programs.api.shapes import Schema, closed_object
 from programs.field_classes import FieldClass
-from programs.filters import filter_set
+from programs.filters import NumberFilter, filter_set
 from programs.models.unit import Tier, UnitKind
 from programs.paging import CURSOR_LENGTH, PAGE_SIZE
 from programs.registry import RecordKind
@@ -194,8 +194,11 @@ class PortalSchema(AutoSchema):
         bodies: Any = self.get_request_serializer()
         content = {media_type: {"schema": schema} for media_type, schema in bodies.items()}
         # A body without fields that are required may be left out.
-        named = content[JSON]["schema"]["$ref"].rpartition("/")[2]
-        return {"content": content, "required": "required" in components()[named]}
+        named = components()
+        described = (
+            named.get(schema.get("$ref", "").rpartition("/")[2], schema) for schema in bodies.values()
+        )
+        return {"content": content, "required": any("required" in schema for schema in described)}
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
@@ -352,6 +355,12 @@ def _filter_schema(found: Any) -> Schema:
             return DATE
         case django_filters.BooleanFilter():
             return {"type": "boolean"}
+        case NumberFilter():
+            return {
+                "type": "integer",
+                "minimum": found.extra["min_value"],
+                "maximum": found.extra["max_value"],
+            }
         case django_filters.CharFilter():
             return some_text(found.extra["max_length"])
         case _:

@@ -95,13 +95,13 @@ function growing() {
 
 // Forms that must not be sent twice (sign-in, confirmations); forms with a draft see to it themselves.
 function once() {
-  for (const form of all("form[data-once]")) {
-    form.addEventListener("submit", (event) => {
-      if (form.dataset.sent) { event.preventDefault(); return; }
-      form.dataset.sent = "yes";
-      if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
-    });
-  }
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-once]");
+    if (!form) return;
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "yes";
+    if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
+  });
   addEventListener("pageshow", () => { for (const form of all("form[data-sent]")) delete form.dataset.sent; });
 }
 
@@ -117,11 +117,11 @@ function filters() {
 }
 
 function files() {
-  for (const box of all("[data-files]")) {
-    const input = box.querySelector("input[type=file]");
-    const list = box.querySelector("[data-file-list]");
-    if (input) input.addEventListener("change", () => check(box, input, list));
-  }
+  document.addEventListener("change", (event) => {
+    const input = event.target.closest("[data-files] input[type=file]");
+    const box = input && input.closest("[data-files]");
+    if (box) check(box, input, box.querySelector("[data-file-list]"));
+  });
 }
 
 function check(box, input, list) {
