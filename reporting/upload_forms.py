@@ -116,7 +116,7 @@ class DropForm(PlainForm):
     period = MonthField(
         label=_("Month"),
         required=False,
-        help_text=_("Needed only for dates without a year, such as “3月5日”."),
+        help_text=_("Needed only for dates without a year, such as “5 March”."),
     )
     mapping = LayoutField(
         label=_("Saved layout"),

@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ POSTGRES = os.environ.get("BENCH_DATABASE_URL", "postgres:///caring_bench_upload
 REDIS = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/15")
 ROUNDS = 3
 # Rows with which django-import-export is measured, and half as many to show that its time grows with them.
-STOCK_ROWS = 4_000
+STOCK_ROWS = 2_000
 WARM_ROWS = 20
 Times = dict[str, float]
 
@@ -220,12 +220,10 @@ def _middle(rounds: list[Times]) -> Times:
     return {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
 
 
-def _in_turn(rounds: int, *sides: Callable[[], Times]) -> list[Times]:
-    found: list[list[Times]] = [[] for _side in sides]
-    for _round in range(rounds):
-        for side, times in zip(sides, found, strict=True):
-            times.append(side())
-    return [_middle(times) for times in found]
+def _ratio(ours: list[Times], name: str, others: list[Times], other: str) -> float:
+    """The median of what each round says: its sides ran one after the other, disturbed alike."""
+    pairs = zip(ours, others, strict=True)
+    return statistics.median(mine[name] / theirs[other] for mine, theirs in pairs)
 
 
 def _on_postgresql(file: Path, options: argparse.Namespace) -> Iterator[Finding]:
@@ -234,48 +232,48 @@ def _on_postgresql(file: Path, options: argparse.Namespace) -> Iterator[Finding]
     _write(few, stock_rows // 2)
     _write(some, stock_rows)
 
-    def ours() -> Times:
-        execute("VACUUM ANALYZE")
-        return _run("ours", file)
-
-    def limit() -> Times:
-        execute("VACUUM ANALYZE")
-        return _run("limit", file)
-
-    def stock() -> Times:
-        execute("VACUUM ANALYZE")
-        half, whole = _run("stock", few), _run("stock", some)
-        return {**whole, "half": half["whole"], "half_rows": half["rows"]}
-
     print("On PostgreSQL …", flush=True)
-    us, least = _in_turn(options.rounds, ours, limit)
-    them = stock()
-    per_row = them["whole"] / them["rows"]
-    calculated = per_row * us["rows"]
+    ours: list[Times] = []
+    limit: list[Times] = []
+    half: list[Times] = []
+    stock: list[Times] = []
+    for _round in range(options.rounds):
+        for side, of_side, of in (
+            ("ours", ours, file),
+            ("limit", limit, file),
+            ("stock", half, few),
+            ("stock", stock, some),
+        ):
+            execute("VACUUM ANALYZE")
+            of_side.append(_run(side, of))
+    for times in (*half, *stock):
+        times["row"] = times["whole"] / times["rows"]
+    us, least, a_half, them = (_middle(times) for times in (ours, limit, half, stock))
     yield Finding(
-        f"django-import-export ({them['rows']:,.0f} rows, calculated for more) to ours, drop to figures",
-        calculated / us["whole"],
+        f"django-import-export ({them['rows']:,.0f} rows, calculated for more) to ours, from the drop to the figures",
+        us["rows"] / _ratio(ours, "whole", stock, "row"),
         40,
         at_least=True,
         details={
             "ours s": us["whole"],
             "preview s": us["preview"],
             "apply s": us["apply"],
-            "django-import-export s": calculated,
-            "of which measured s": them["whole"],
-            f"ms a row with {them['half_rows']:,.0f} rows": 1000 * them["half"] / them["half_rows"],
-            f"ms a row with {them['rows']:,.0f} rows": 1000 * per_row,
+            "django-import-export s": us["rows"] * them["row"],
+            f"ms a row of {a_half['rows']:,.0f}": 1000 * a_half["row"],
+            f"ms a row of {them['rows']:,.0f}": 1000 * them["row"],
         },
     )
     yield Finding(
         "ours to the limit: reading alone, and COPY of ready rows",
-        us["whole"] / least["whole"],
+        _ratio(ours, "whole", limit, "whole"),
         2.5,
         details={"ours s": us["whole"], "reading s": least["read"], "COPY s": least["copy"]},
     )
     yield Finding(
         "preview beyond 1.5 × reading alone",
-        us["preview"] - 1.5 * least["read"],
+        statistics.median(
+            mine["preview"] - 1.5 * alone["read"] for mine, alone in zip(ours, limit, strict=True)
+        ),
         2,
         "s",
         details={"preview s": us["preview"], "reading s": least["read"]},
@@ -292,7 +290,10 @@ def _on_postgresql(file: Path, options: argparse.Namespace) -> Iterator[Finding]
         },
     )
     yield Finding(
-        "undo to apply", us["undo"] / us["apply"], 1, details={"undo s": us["undo"], "apply s": us["apply"]}
+        "undo to apply",
+        _ratio(ours, "undo", ours, "apply"),
+        1,
+        details={"undo s": us["undo"], "apply s": us["apply"]},
     )
 
 
@@ -304,10 +305,11 @@ def _on_sqlite(folder: Path, file: Path, options: argparse.Namespace) -> Iterato
         "VAR_DIR": str(folder / "sqlite"),
         "DATABASE_URL": f"sqlite:///{folder / 'sqlite' / 'db.sqlite3'}",
     }
-    [us] = _in_turn(options.rounds, lambda: _run("sqlite", file, **elsewhere))
+    rounds = [_run("sqlite", file, **elsewhere) for _round in range(options.rounds)]
+    us = _middle(rounds)
     yield Finding(
         "on SQLite, ours to reading and bulk_create of ready rows",
-        us["whole"] / us["least"],
+        _ratio(rounds, "whole", rounds, "least"),
         2,
         details={
             f"{name} s": us[name] for name in ("whole", "preview", "apply", "undo", "read", "bulk_create")

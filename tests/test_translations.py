@@ -122,7 +122,7 @@ def texts_of(html: str) -> list[str]:
 # Words that stand in Chinese pages as they are.
 ALLOWED = {
     "csv", "xlsx", "docx", "excel", "pdf", "jpg", "jpeg", "png", "webp", "url", "api", "json", "openapi", "id", "ip",
-    "mb", "kb", "pin", "enter", "esc", "ctrl", "english", "get", "post", "put", "patch", "delete", "http", "https",
+    "xls", "ods", "mb", "kb", "pin", "enter", "esc", "ctrl", "english", "get", "post", "put", "patch", "delete", "http", "https",
     "totp", "app", "microsoft", "google", "authenticator", "f11", "a4", "utf",
 }  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
@@ -191,8 +191,12 @@ def left_over_english(html: str) -> list[str]:
 
 def left_over_chinese(html: str, world: SimpleNamespace) -> list[str]:
     data = [unit.name for unit in world.units.values()] + ["简体中文", "黄岩区RZ7-units-elsewhere", "经办人"]
+    # The headers of the world's spreadsheet; its rows and remarks are cells of their own.
+    data += walker.HEADERS
     found = []
     for text in texts_of(html):
+        if text in walker.CELLS:
+            continue
         rest = DATA.sub(" ", text)
         for value in data:
             rest = rest.replace(DATA.sub(" ", value), " ").replace(value, " ")

@@ -60,7 +60,9 @@ NO_ZERO = dt.date(2026, 4, 1)  # a month without records, of which nobody has de
 PASSWORD = "a-long-password-1"
 # What the spreadsheets of the world hold, under headers that the portal does not know.
 UPLOADED = "activities"
+# What its spreadsheet holds: the headers, a row, and the remark on another.
 HEADERS = ["做了什么", "哪个系列", "在哪类地方", "哪一天", "多少人"]
+CELLS = [*"一二三四五六", "必填"]
 # Everything of the world is named by sort and scope, and no text of the portal looks like it.
 MARK = re.compile(r"RZ7-([a-z_]+)-([a-z_]+)")
 # (?P<code>[0-9A-Z-]{1,20}) of a regular expression: a parameter like the others.
@@ -241,7 +243,7 @@ def _upload(unit: Unit, scope: str, keeper: User, state: str) -> Upload:
         created_by=keeper, asked_by=keeper, asked_for=unit, read=2, new=1, refused=1, plan="p",
         **(moments if state == Upload.State.APPLIED else {"previewed_at": now}),
     )  # fmt: skip
-    content = f"{','.join(HEADERS)},RZ7-uploads-{scope}\n一,二,三,四,五,六\n"
+    content = f"{','.join(HEADERS)},RZ7-uploads-{scope}\n{','.join(CELLS[:6])}\n"
     upload.file.save("x.csv", ContentFile(content.encode()), save=False)
     upload.marked.save("x.xlsx", ContentFile(content.encode()), save=False)
     upload.save(force_insert=True)

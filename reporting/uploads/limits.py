@@ -18,7 +18,9 @@ MAX_COLUMNS = 100
 MAX_SHEETS = 100
 # The last row that may hold anything: titles, headers and totals stand above and below the rows.
 LAST_ROW = MAX_ROWS + 100
-# Of all sheets together. Every program that writes sheets stays far below the lists; a bomb does not.
+# Of all sheets together, empty cells between others included: a full sheet, and something beside it.
+MAX_CELLS = 6_000_000
+# Of one sheet: what people make stays far below.
 MAX_MERGED = 100_000
 MAX_FLAWS = 200_000
 # What the child may write, in bytes, and use: bytes of address space, seconds of one core, seconds by the clock.

@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 
 from reporting.uploads.csv_text import is_garbled
 from reporting.uploads.gate import FileType, refused
-from reporting.uploads.limits import CHILD_SECONDS, MAX_OUTPUT, Unfit
+from reporting.uploads.limits import CHILD_SECONDS, MAX_CELLS, MAX_OUTPUT, Unfit
 from reporting.uploads.sheet import Cell, Flaw, FlawKind, Sheet
 
 __all__ = ["is_garbled", "read", "sheets"]
@@ -103,13 +103,18 @@ def _sheets(lines: Iterator[bytes]) -> Iterator[Sheet]:
         parse_constant=str,
     ).decode
     sheet: Sheet | None = None
+    left = MAX_CELLS
     texts: dict[str, str | None] = {}
     try:
         for line in lines:
             if line.startswith(b"[["):
                 if sheet is None:
                     raise Unfit("unreadable")
-                sheet.rows.extend(_shared(decode(line.decode()), texts))
+                rows = decode(line.decode())
+                left -= sum(map(len, rows))
+                if left < 0:
+                    raise Unfit("memory")
+                sheet.rows.extend(_shared(rows, texts))
                 continue
             word, *said = json.loads(line)
             if sheet is not None:

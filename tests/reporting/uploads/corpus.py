@@ -46,7 +46,8 @@ def report(readings: Sequence[dict[str, Any]], *, in_full: bool) -> Iterator[str
         yield from map(line, readings)
         return
     yield "  longest: " + line(max(readings, key=lambda found: found["seconds"])).strip()
-    yield "  largest: " + line(max(known, key=lambda found: found["megabytes"])).strip()
+    if known:
+        yield "  largest: " + line(max(known, key=lambda found: found["megabytes"])).strip()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from reporting.uploads.limits import LAST_ROW, MAX_BYTES, MAX_COLUMNS
+from reporting.uploads.limits import LAST_ROW, MAX_BYTES, MAX_COLUMNS, MAX_ROWS
 from tests.reporting.uploads import raw_files as raw
 from tests.reporting.uploads.cases import (
     GOOD,
@@ -189,6 +189,13 @@ def merged_without_end(path: Path) -> None:
 @refused("sheets.xlsx", "sheets", by_reader=True)
 def too_many_sheets(path: Path) -> None:
     write_zip(path, package({f"表{number}": GOOD_XML for number in range(150)}))
+
+
+@refused("corners.xlsx", "memory", by_reader=True)
+def two_near_corners_in_many_sheets(path: Path) -> None:
+    """None goes beyond the last row or column; together they are 100 million cells."""
+    corners = rows_xml([[1]]) + f'<row r="{MAX_ROWS}"><c r="CV{MAX_ROWS}"><v>2</v></c></row>'
+    write_zip(path, package({f"表{number}": sheet_xml(corners) for number in range(20)}))
 
 
 @refused("deep.xlsx", "unreadable", by_reader=True)

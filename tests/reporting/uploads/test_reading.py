@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reporting.uploads import child, gate, reading
 from reporting.uploads.gate import FileType, Refused
 from reporting.uploads.limits import LAST_ROW, Unfit
-from reporting.uploads.sheet import Sheet
+from reporting.uploads.sheet import FlawKind, Sheet
 from tests.reporting.uploads import raw_files as raw
 from tests.reporting.uploads.corpus import CASES, Case
 from tests.reporting.uploads.mutations import mutants
@@ -156,6 +157,17 @@ def test_a_formula_with_a_value_costs_no_parsing(monkeypatch: pytest.MonkeyPatch
     ]
     assert not xlsx.is_odd(plain)
     assert xlsx.is_odd([*plain[:2], b'<row r="500"><c r="A500"><f>1</f></c></row></sheetData>'])
+
+
+def test_formulas_that_openpyxl_writes_have_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    workbook = openpyxl.Workbook()
+    for row in range(1, 500):
+        workbook.active.append([row, f"=A{row}+1", None])
+    workbook.save(path)
+    (sheet,) = read(path)
+    assert len(sheet.flaws) == 499
+    assert sheet.flaws[499, 1].kind == FlawKind.FORMULA_WITHOUT_VALUE
 
 
 def test_too_many_flaws_are_refused(tmp_path: Path, patched: Callable[[str], None]) -> None:
