@@ -122,8 +122,8 @@ def texts_of(html: str) -> list[str]:
 # Words that stand in Chinese pages as they are.
 ALLOWED = {
     "csv", "xlsx", "docx", "excel", "pdf", "jpg", "jpeg", "png", "webp", "url", "api", "json", "openapi", "id", "ip",
-    "xls", "ods", "mb", "kb", "pin", "enter", "esc", "ctrl", "english", "get", "post", "put", "patch", "delete", "http", "https",
-    "totp", "app", "microsoft", "google", "authenticator", "f11", "a4", "utf",
+    "mb", "kb", "pin", "enter", "esc", "ctrl", "english", "get", "post", "put", "patch", "delete", "http", "https",
+    "totp", "app", "microsoft", "google", "authenticator", "f11", "a4", "utf", "xls", "ods",
 }  # fmt: skip
 WORD = re.compile(r"[A-Za-z]{2,}")
 # What people and machines write, as the walker's world holds it: names by sort and scope, sample values, user names,

@@ -34,6 +34,12 @@ NO_PAGES = {
     "unit_search",
     "record_reveal",
     "sign_in_code",
+    "upload_blank",
+    "upload_original",
+    "upload_marked",
+    "upload_confirm",
+    "upload_cancel",
+    "upload_read_as",
 }
 KINDS = {str(registry.kinds()[0]), "cases"}  # one kind, and one with masked and withheld fields
 
