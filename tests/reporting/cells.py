@@ -35,8 +35,10 @@ class Cell:
 def cells(rows: Iterable[UnitMonth] | None = None) -> list[Cell]:
     """Of these rows, or of all: every indicator with any figure."""
     found = []
-    places = Freshness.objects.get().places if Freshness.objects.exists() else {}
-    for row in UnitMonth.objects.order_by("pk") if rows is None else rows:
+    # The rows first: a worker may write both at this very moment, and rows never come before their places.
+    rows = list(UnitMonth.objects.order_by("pk") if rows is None else rows)
+    places = Freshness.objects.get().places if rows else {}
+    for row in rows:
         for place, code in enumerate(places[row.kind]):
             values = [_at(getattr(row, name), place) for name in COLUMNS]
             if any(values):
