@@ -65,6 +65,7 @@ COUNTED = closed_object(
 )
 SUMMARY = {
     "id": {"type": "string", "format": "uuid"},
+    "number": NUMBER,
     "file": TEXT,
     "size": NUMBER,
     "kind": TEXT,

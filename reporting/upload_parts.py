@@ -267,7 +267,9 @@ class Part:
                 reverse("record_detail", args=[self.kind.code, row["record"]]),
                 [
                     (self._label(name), self._text(name, before), self._text(name, after))
-                    for name, (before, after) in row["values"].items()
+                    for name in self.kind.sheet.names()
+                    if name in row["values"]
+                    for before, after in [row["values"][name]]
                 ],
             )
             for row in self.sheet.sample.get("changed", ())
@@ -275,9 +277,10 @@ class Part:
 
     @property
     def recognised(self) -> list[tuple[str, str]]:
-        """[(header, label)] of the columns whose header is not the label itself, after those where it is."""
+        """[(header, label)] in the order of the sheet."""
         pairs = [(header, self._label(name)) for name, header in self.sheet.columns.items()]
-        return sorted(pairs, key=lambda pair: pair[0].strip("*＊ ") != pair[1])
+        places = {header: at for at, header in reversed(list(enumerate(self.sheet.headers)))}
+        return sorted(pairs, key=lambda pair: places.get(pair[0], 0))
 
     @property
     def ignored(self) -> list[str]:

@@ -24,6 +24,7 @@ def summary_of(upload: Upload) -> dict[str, Any]:
     """The upload itself: where it stands, and the numbers of its rows."""
     return {
         "id": str(upload.public_id),
+        "number": upload.pk,  # by which lists of records are narrowed to what it made
         "file": upload.name,
         "size": upload.size,
         "kind": upload.kind,

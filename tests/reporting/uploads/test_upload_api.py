@@ -87,7 +87,7 @@ def test_a_program_goes_the_whole_way(client: Client, office: Office, make_recor
         3,
         0,
     )
-    listed = client.get(f"/api/v1/records/activities/?upload={upload.pk}").json()["results"]
+    listed = client.get(f"/api/v1/records/activities/?upload={entered['number']}").json()["results"]
     assert len(listed) == 3
 
     undone = post(client, place(upload, "undo"))

@@ -197,7 +197,8 @@ def test_the_preview_adds_up_and_names_every_mistake(previewed: Upload, client: 
         assert remark.message in text
         assert remark.header in text
     assert "许多人" in text
-    participants = list(previewed.sheets.get().columns).index("participants")
+    sheet = previewed.sheets.get()
+    participants = sheet.headers.index(sheet.columns["participants"])
     assert f"{'ABCDEFGH'[participants]}5" in text, "the very cell"
     assert "Enter 3 rows" in text
     assert "Enter 2 rows" in text, "without the one that changes"
@@ -686,7 +687,7 @@ def test_a_sheet_without_any_header_says_so(office: Office, client: Client) -> N
     book.active.append([1, 2])
     target = io.BytesIO()
     book.save(target)
-    upload.file.storage.delete(upload.file.name)
+    upload.file.delete(save=False)
     upload.file.save("x", SimpleUploadedFile("x", target.getvalue()))
     assert "no row that could be a header" in text_of(in_language(client, "en").get(columns_page(upload)))
 
