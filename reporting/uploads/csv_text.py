@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from reporting.uploads.limits import LAST_ROW, MAX_COLUMNS, Unfit
 
@@ -77,15 +78,16 @@ def is_garbled(text: str) -> bool:
 
 
 def rows(text: str) -> Iterator[list[str | None]]:
-    """The rows; empty cells are None. Raises Unfit: quotes, far."""
+    """The rows; empty cells are None. Raises Unfit: quotes, long_cell, far."""
     if separator := SEPARATOR_LINE.match(text):
         text, delimiter = text[separator.end() :], separator[1]  # programs do not show that line
     else:
         delimiter = _delimiter(text)
     number, blank, last = 0, 0, ""
+    records, line = _records(text, delimiter), 0
     try:
-        for number, row in enumerate(_records(text, delimiter), 1):
-            last = row[0] if len(row) == 1 else ""
+        for number, row in enumerate(records, 1):
+            last, line = row[0] if len(row) == 1 else "", records.line_num
             cells = [_cell(cell) for cell in row]
             while cells and cells[-1] is None:
                 cells.pop()
@@ -100,14 +102,17 @@ def rows(text: str) -> Iterator[list[str | None]]:
             blank = 0
             yield cells
     except csv.Error as error:
-        raise Unfit("quotes", row=number + 1) from error
+        # A text that grows too long over many lines is one whose quotation mark was never closed.
+        is_long = "field limit" in str(error) and records.line_num == line + 1
+        raise Unfit("long_cell" if is_long else "quotes", row=number + 1) from error
     if last != SENTINEL:
         raise Unfit("quotes", row=number)
 
 
-def _records(text: str, delimiter: str) -> Iterator[list[str]]:
+def _records(text: str, delimiter: str) -> Any:
+    """The reader of the module csv: rows of cells, and `line_num`."""
     lines = io.StringIO(text + ("" if text.endswith(("\n", "\r")) else "\n") + SENTINEL, newline="")
-    return iter(csv.reader(lines, delimiter=delimiter))
+    return csv.reader(lines, delimiter=delimiter)
 
 
 def _cell(text: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from django.core.files import File
@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from programs.attachments import clean_name
 from reporting.models import Upload, UploadChange
 from reporting.models.upload import UNDO_DAYS, WAITING
-from reporting.uploads import gate
+from reporting.uploads import gate, reading
 from reporting.uploads.limits import Unfit
 
 KEEP_DAYS = 90
@@ -45,6 +45,12 @@ def name_of(name: str) -> str:
     return cleaned if PurePath(cleaned).stem.strip(". ") else _("spreadsheet") + PurePath(cleaned).suffix
 
 
+def drop_kept(upload: Upload) -> None:
+    """Forget the cells that were kept for the next reading."""
+    if upload.file:
+        reading.drop_kept(Path(upload.file.path))
+
+
 def forget() -> int:
     """Delete the files of uploads that ended or were entered 90 days ago, and what was kept to take changes back once
     nobody can any more; the number of uploads."""
@@ -57,6 +63,7 @@ def forget() -> int:
     number = 0
     for upload in found.iterator():
         names = [name for name in (upload.file.name, upload.marked.name) if name]
+        drop_kept(upload)
         if Upload.objects.filter(pk=upload.pk, state=upload.state).update(file="", marked=""):
             # The rows first: a file without a row is found by nobody, a row without a file is shown to somebody.
             for name in names:

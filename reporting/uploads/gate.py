@@ -132,6 +132,9 @@ SENTENCES: dict[str, Promise] = {
     "quotes": _(
         "A quotation mark that is opened in row %(row)d or before is not closed. Mend it, or save the file as .xlsx."
     ),
+    "long_cell": _(
+        "A cell in row %(row)d holds more text than a spreadsheet can. Shorten it; perhaps a line break is missing."
+    ),
 }
 
 ZIP, OLE = b"PK\3\4", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -189,6 +189,7 @@ def cancel(*, by: Actor, upload: Upload) -> Upload:
         with transaction.atomic():
             move(upload, Move.CANCEL)
             _note(by, upload, "cancel")
+            transaction.on_commit(lambda: files.drop_kept(upload))
     except WrongState:
         if upload.state != State.CANCELLED:
             raise
@@ -333,6 +334,8 @@ def _do(upload: Upload, pulse: Pulse) -> None:
             preview.prepare(upload, pulse)
         case State.APPLYING:
             writing.apply(upload, pulse)
+            if upload.state == State.APPLIED:
+                files.drop_kept(upload)
             statistics.refresh()
         case State.UNDOING:
             writing.take_back(upload, pulse)
@@ -379,6 +382,7 @@ def _expire() -> None:
             move(upload, Move.EXPIRE)
         except WrongState:
             continue  # confirmed at this very moment
+        files.drop_kept(upload)
 
 
 def _mark_what_was_left() -> None:

@@ -15,7 +15,7 @@ from programs.access import Actor
 from programs.registry import RecordKind
 from reporting.models import SheetMapping, Upload
 from reporting.models.upload import Step
-from reporting.uploads import checking, gate, layout, reading
+from reporting.uploads import checking, gate, layout, reading, together
 from reporting.uploads.checking import Checked, Seen
 from reporting.uploads.claims import Pulse
 from reporting.uploads.gate import Refused
@@ -92,12 +92,14 @@ def kinds_of(upload: Upload) -> list[RecordKind]:
 
 
 def read_sheets(upload: Upload, pulse: Pulse) -> list[Sheet]:
-    """The sheets of the file as they are; Refused."""
+    """The sheets of the file as they are; Refused. Read once: who comes again finds the cells kept beside the file."""
     pulse.at(Step.READING)
     if not upload.file:
         raise Refused("gone", _("The file is no longer kept; bring it again."))
     path = Path(upload.file.path)
-    sheets = reading.read(path, gate.examine(path, upload.name))
+    sheets = reading.read_kept(path)
+    if sheets is None:
+        sheets = reading.read(path, gate.examine(path, upload.name), keep=True)
     pulse.progress(0)
     return sheets
 
@@ -122,6 +124,7 @@ def check_sheets(upload: Upload, sheets: list[Sheet], by: Actor, pulse: Pulse) -
         examined.parts.append(Part(sheet, found, checked))
         begun += len(sheet.rows)
         pulse.progress(begun)
+    together.judge(examined.parts)
     return examined
 
 

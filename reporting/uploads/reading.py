@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import glob
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -26,7 +28,7 @@ from reporting.uploads.gate import FileType, refused
 from reporting.uploads.limits import CHILD_SECONDS, MAX_CELLS, MAX_OUTPUT, Unfit
 from reporting.uploads.sheet import Cell, Flaw, FlawKind, Sheet
 
-__all__ = ["is_garbled", "read", "sheets"]
+__all__ = ["drop_kept", "is_garbled", "read", "read_kept", "sheets"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ CHILD = (
     "import sys; sys.path[:0] = sys.argv[1:3]; from reporting.uploads.child import main; main(*sys.argv[3:])"
 )
 CHUNK = 1 << 20
+# How the last line of a file begins that was read to its end.
+DONE = b'["done"'
 # Seconds for a child to end that has nothing more to say.
 GRACE = 5
 # A line holds 2,000 cells; a longer one than this is no line of ours.
@@ -46,19 +50,83 @@ EXACT = 1e15
 MOST_SHARED = 20_000
 
 
-def read(path: Path, file_type: FileType) -> list[Sheet]:
-    """Every sheet of the file, hidden ones too; raises Refused."""
-    return list(sheets(path, file_type))
+def read(path: Path, file_type: FileType, *, keep: bool = False) -> list[Sheet]:
+    """Every sheet of the file, hidden ones too; raises Refused. `keep`: for `read_kept`, until `drop_kept`."""
+    return list(sheets(path, file_type, keep=keep))
 
 
-def sheets(path: Path, file_type: FileType) -> Iterator[Sheet]:
+def sheets(path: Path, file_type: FileType, *, keep: bool = False) -> Iterator[Sheet]:
     """The same, one sheet after the other, so that only one need be held; the child waits meanwhile, and its time runs.
     Raises Refused, at any sheet."""
     try:
         with _Child(path, file_type) as child:
-            yield from _sheets(child)
+            yield from _sheets(_keeping(child, path) if keep else child)
     except Unfit as unfit:
         raise refused(unfit) from None
+
+
+# --- what was read before -----------------------------------------------------------------------------------------
+
+
+def read_kept(path: Path) -> list[Sheet] | None:
+    """The sheets of a file that was read before, without another child; None if they were not kept, or not whole."""
+    try:
+        with _kept(path).open("rb") as lines:
+            return list(_sheets(lines))
+    except (OSError, Unfit):
+        return None
+
+
+def drop_kept(path: Path) -> None:
+    """Forget what was kept, and what a reader left that died over it."""
+    for beside in path.parent.glob(f"{glob.escape(path.name)}.*"):
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def _kept(path: Path) -> Path:
+    """Where the child's lines are kept. The number is that of their form: an updated portal reads no older one."""
+    return path.with_name(f"{path.name}.cells-1")
+
+
+def _keeping(lines: Iterator[bytes], path: Path) -> Iterator[bytes]:
+    keeper = _Keeper(path)
+    try:
+        for line in lines:
+            keeper.take(line)
+            yield line
+    finally:
+        keeper.end()
+
+
+class _Keeper:
+    """Writes the child's lines beside the file; they stand there once all have been said. Without room it gives up."""
+
+    def __init__(self, path: Path) -> None:
+        self._target = _kept(path)
+        self._part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        self._file: IO[bytes] | None = None
+        with contextlib.suppress(OSError):
+            self._file = self._part.open("wb")
+
+    def take(self, line: bytes) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.writelines((line, b"\n"))
+            if line.startswith(DONE):
+                self._file.close()
+                self._part.replace(self._target)
+                self._file = None
+        except OSError:
+            self.end()
+
+    def end(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+                self._part.unlink()
+            self._file = None
 
 
 # --- what the child says ------------------------------------------------------------------------------------------

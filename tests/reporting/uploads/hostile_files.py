@@ -589,6 +589,11 @@ def open_quote_in_a_long_file(path: Path) -> None:
     path.write_text('主题,日期\n"邻里互助,2026-03-05\n' + "文化,2026-03-06\n" * 20_000)
 
 
+@refused("台账.csv", "long_cell", by_reader=True)
+def long_text_on_one_line(path: Path) -> None:
+    path.write_text("主题,日期\n" + "文" * 140_000 + ",2026-03-06\n")
+
+
 @refused("台账.xlsx", "error_value", cell="A2", by_reader=True)
 def error_unknown_to_the_reader(path: Path) -> None:
     cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="2"><c r="A2" t="e"><v>#SPILL!</v></c></row>'

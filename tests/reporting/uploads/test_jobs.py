@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.http import Http404
+from django.test import TestCase
 from django.utils import timezone, translation
 
 from programs import registry
@@ -25,7 +26,7 @@ from programs.models import AuditEvent, EducationActivity, Grant, Mark, User
 from reporting import tasks
 from reporting.models import SheetMapping, Upload, UploadChange, UploadRemark
 from reporting.models.upload import State
-from reporting.uploads import claims, files, jobs, pipeline, preview, writing
+from reporting.uploads import claims, files, jobs, pipeline, preview, reading, writing
 from reporting.uploads.gate import Refused
 from reporting.uploads.states import SENTENCES, Move, Superseded, WrongState, move
 from tests.reporting.naive import assert_exact
@@ -898,3 +899,78 @@ def test_a_marked_workbook_that_comes_too_late_is_dropped(office: Office) -> Non
     before = set(folder.iterdir())
     preview.mark_anew(upload)
     assert (Upload.objects.get().marked.name, set(folder.iterdir())) == (kept, before)
+
+
+# --- what was read is kept until it is entered ----------------------------------------------------
+
+
+def beside(upload: Upload) -> list[Path]:
+    path = Path(upload.file.path)
+    return [file for file in path.parent.iterdir() if file.name.startswith(f"{path.name}.")]
+
+
+def no_child(*_arguments: Any) -> Any:
+    raise AssertionError("the file was read again")
+
+
+def test_a_file_is_read_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = office.previewed(ledger(*range(30)))
+    assert len(beside(upload)) == 1
+    monkeypatch.setattr(reading, "_Child", no_child)
+    upload = jobs.finish(jobs.confirm(by=office.by, upload=upload), seconds=5)
+    assert (upload.state, upload.written_new) == (State.APPLIED, 30)
+    assert not beside(upload), "nothing is kept that nobody needs"
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "not ours"])
+def test_what_was_kept_badly_is_read_from_the_file(office: Office, harm: str) -> None:
+    upload = office.previewed(ledger(*range(30)))
+    [kept] = beside(upload)
+    if harm == "gone":
+        kept.unlink()
+    else:
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[: len(whole) // 2] if harm == "cut" else b"[[1.0")
+    upload = jobs.finish(jobs.confirm(by=office.by, upload=upload), seconds=5)
+    assert (upload.state, upload.written_new) == (State.APPLIED, 30)
+    assert_exact()
+
+
+def test_without_room_nothing_is_kept_and_all_is_read(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        closed = 0
+
+        def writelines(self, _lines: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            Full.closed += 1
+
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda path, mode="r", **more: Full() if mode == "wb" else real(path, mode, **more)
+    )
+    upload = office.previewed(ledger(*range(30)))
+    assert (upload.state, upload.new, Full.closed) == (State.PREVIEWED, 30, 1)
+
+
+def test_what_was_kept_goes_with_the_upload(office: Office) -> None:
+    upload = office.previewed(ledger(1))
+    path = Path(upload.file.path)
+    path.with_name(f"{path.name}.left-by-a-dead-worker").touch()
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        jobs.cancel(by=office.by, upload=upload)
+    assert not beside(upload)
+    expired = office.previewed(ledger(2))
+    Upload.objects.filter(pk=expired.pk).update(previewed_at=timezone.now() - dt.timedelta(days=15))
+    jobs.sweep()
+    assert not beside(expired)
+    refused = office.previewed(ledger(3, unit="没有这个单位"))
+    Upload.objects.filter(pk=refused.pk).update(
+        created_at=timezone.now() - dt.timedelta(days=91), state=State.REFUSED
+    )
+    kept = beside(refused)
+    assert kept and files.forget() == 1
+    assert not any(file.exists() for file in kept)

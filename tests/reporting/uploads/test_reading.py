@@ -407,3 +407,12 @@ def test_children_of_the_zygote_are_confined(
             with pytest.raises(Refused) as caught:
                 read(path)
             assert caught.value.code == "memory"
+
+
+def test_a_cell_that_no_program_would_write_is_not_told_as_an_open_quotation_mark(tmp_path: Path) -> None:
+    path = tmp_path / "长.csv"
+    path.write_text("主题,地点\n一,二\n" + "长" * 200_000 + ",三\n", encoding="utf-8")
+    with pytest.raises(Refused) as caught:
+        read(path)
+    assert caught.value.code == "long_cell"
+    assert "3" in str(caught.value)
