@@ -59,6 +59,7 @@ ACTIONS: dict[str, Text] = {
     "statistics.export": gettext_lazy("Exported statistics"),
     "statistics.save": gettext_lazy("Saved a custom table"),
     "statistics.remove": gettext_lazy("Removed a custom table"),
+    "digest.read": gettext_lazy("Put away the reminder of the day"),
     "upload.receive": gettext_lazy("Brought a spreadsheet"),
     "upload.map": gettext_lazy("Said what the columns of a spreadsheet mean"),
     "upload.confirm": gettext_lazy("Confirmed a spreadsheet"),
@@ -102,6 +103,9 @@ def action_label(code: str) -> str:
     kind, _dot, verb = code.partition(".")
     if verb in OF_RECORDS and kind in (known.code for known in registry.kinds()):
         return str(OF_RECORDS[verb]) % {"kind": registry.kind(kind).label}
+    own = next((known for known in registry.kinds() if known.code == kind), None)
+    if own is not None and verb in own.verbs:
+        return _("%(kind)s: %(verb)s") % {"kind": own.label, "verb": own.verbs[verb]}
     return code
 
 

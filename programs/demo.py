@@ -18,7 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from programs import registry
+from programs import demo_more, registry
 from programs.access import Actor
 from programs.actions import save_record
 from programs.models.education import Carrier, EducationActivity, GratitudeEvent
@@ -90,6 +90,8 @@ def load_records() -> int:
         writer.activities(dt.date(year, 1, 1), last, final=year == today.year)
         writer.gratitude(dt.date(year, 1, 1), last)
     writer.carriers(today)
+    for load in demo_more.loaders():
+        load(writer)
     return writer.written
 
 

@@ -216,10 +216,10 @@ def _told_event(
         ]
     # The reason of a reveal tells of what was looked up: it stays with the log.
     reason = event.reason if verb == "remove" else ""
-    what, url = WORDS.get(verb, verb), ""
+    what, url = kind.verbs.get(verb) or WORDS.get(verb, verb), ""
     if verb == "change" and event.upload_id is not None:
         what, url = _changed_by(origin_of(event.upload_id, actor))
-    return Event(event.at, event.actor_name or _("Set-up"), what, reason, told_changes, url)
+    return Event(event.at, event.actor_name or str(kind.nobody), what, reason, told_changes, url)
 
 
 def _changed_by(origin: Origin | None) -> tuple[str, str]:

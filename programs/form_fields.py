@@ -164,6 +164,8 @@ def errors(form: forms.BaseForm) -> list[dict[str, str]]:
             {"anchor": anchor(bound), "label": str(bound.label), "message": str(message)}
             for message in bound.errors
         ]
+    for row in form.further_forms() if hasattr(form, "further_forms") else ():
+        found += errors(row)
     return found
 
 

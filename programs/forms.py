@@ -103,6 +103,9 @@ class RecordForm(forms.ModelForm):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     groups: ClassVar[list[tuple[Any, list[str]]]] = []
+    # What stands below the fields where a kind takes more than the record in one page: see `further_forms`.
+    more_template: ClassVar[str] = ""
+    more_script: ClassVar[str] = ""
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         self.actor = actor
@@ -198,6 +201,20 @@ class RecordForm(forms.ModelForm):
         """What `save_record` takes: the cleaned values of the model's own columns."""
         columns = {field.name for field in self._meta.model._meta.concrete_fields if field.editable}
         return {name: value for name, value in self.cleaned_data.items() if name in columns}
+
+    def further_forms(self) -> list[forms.BaseForm]:
+        """Further forms of the same page, whose mistakes are told with those of this one."""
+        return []
+
+    def further_forms_are_valid(self) -> bool:
+        return True
+
+    def is_unfinished(self) -> bool:
+        """Whether it was sent for one more row, and not to be saved."""
+        return False
+
+    def write_more(self, record: Record) -> None:
+        """Write what was filled in besides the new record, in its transaction; ValidationError undoes both."""
 
     def says_the_same(self, record: Record) -> bool:
         """Whether the record is what this form says; if not, the form's key made another one before."""

@@ -224,7 +224,6 @@ def _detail_page(
         "facts": facts_of(record, actor),
         "attachments": _attachments(kind, record, actor),
         "timeline": timeline_of(record, actor),
-        "actions": _record_actions(kind, record, actor),
         "reveal_minutes": REVEAL_MINUTES,
     }
     if record.is_removed:
@@ -232,7 +231,9 @@ def _detail_page(
     elif can_reveal(record, actor):
         context["reveal_form"] = reveal_form or ReasonForm(REASON_LENGTH)
         context["reveal_url"] = reverse("record_reveal", args=[kind.code, record.pk])
-    return render(request, "records/detail.html", context)
+    more = kind.on_detail_page(record, actor)
+    context["actions"] = [*more.pop("actions", ()), *_record_actions(kind, record, actor)]
+    return render(request, kind.detail_template, {**context, **more})
 
 
 def _record_actions(kind: RecordKind, record: Record, actor: Actor) -> list[dict[str, Any]]:
@@ -250,6 +251,8 @@ def _record_actions(kind: RecordKind, record: Record, actor: Actor) -> list[dict
                 "primary": True,
             }
         ]
+    if kind.refusal(record):
+        return []
     return [
         {"label": _("Edit"), "url": reverse("record_edit", args=address), "icon": "edit", "primary": True},
         {
@@ -278,6 +281,8 @@ def record_new(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method != "POST":
         return _form_page(request, this, this.form(actor=actor, initial=_asked_for(request)))
     form = this.form(request.POST, request.FILES, actor=actor)
+    if form.is_unfinished():
+        return _form_page(request, this, form)
     record = _save(actor, this, form)
     if record is None:
         return _form_page(request, this, form)
@@ -315,7 +320,7 @@ def _asked_for(request: HttpRequest) -> dict[str, Any]:
 
 def _save(actor: Actor, kind: RecordKind, form: RecordForm, record: Record | None = None) -> Record | None:
     """The saved record, or None with what is wrong in the form."""
-    if not form.is_valid():
+    if not all([form.is_valid(), form.further_forms_are_valid()]):
         return None
     cleaned = form.cleaned_data
     try:
@@ -328,6 +333,7 @@ def _save(actor: Actor, kind: RecordKind, form: RecordForm, record: Record | Non
             version=cleaned.get("version"),
             submission_key=cleaned.get("submission_key"),
             files=cleaned.get("files") or (),
+            then=form.write_more,
         )
     except ValidationError as error:
         form.add_refusal(error)
@@ -438,7 +444,11 @@ def record_remove(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     record = get_record_or_404(this, actor, pk, Permission.RECORD_WRITE)
     form = ReasonForm(2, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        remove_record(by=actor, kind=this, record=record, reason=form.cleaned_data["reason"])
+        try:
+            remove_record(by=actor, kind=this, record=record, reason=form.cleaned_data["reason"])
+        except ValidationError as error:
+            messages.error(request, error.messages[0])
+            return redirect("record_detail", this.code, record.pk)
         text = _('Removed: {record}. <a href="{url}">Removed records</a> can be restored for {days} days.')
         url = reverse("record_removed", args=[this.code])
         messages.success(

@@ -30,6 +30,7 @@ from django.utils.translation import pgettext_lazy
 from programs.field_classes import C1, C3
 
 if TYPE_CHECKING:
+    from programs.access import Actor
     from programs.forms import RecordForm
     from programs.models.record import Record
     from programs.sheets import RecordSheet
@@ -79,6 +80,7 @@ class Measure(enum.Enum):
     COPIES = ("copies", pgettext_lazy("measure", "copies"))  # 份
     ISSUES = ("issues", pgettext_lazy("measure", "issues"))  # 期
     SESSIONS = ("sessions", pgettext_lazy("measure", "sessions"))  # 场
+    DAYS = ("days", pgettext_lazy("measure", "days"))  # 天
     HOURS = ("hours", pgettext_lazy("measure", "hours"))  # 小时
     PIECES = ("pieces", pgettext_lazy("measure", "pieces"))  # 个
     PERCENT = ("percent", "%")  # of derived figures only
@@ -257,6 +259,14 @@ class RecordKind:
     # The figures, or parts of them, by which a reader sees a promise kept.
     promises: ClassVar[dict[Promise, list[str]]] = {}
     attachments: ClassVar[bool] = True
+    # For kinds whose records have a life of their own. Fields that nobody types and `prepare` sets; relations whose
+    # rows are written with a record and go with it (see `created`); words for the verbs of its audit events.
+    prepared: ClassVar[list[str]] = []
+    belongings: ClassVar[list[str]] = []
+    verbs: ClassVar[dict[str, Text]] = {}
+    detail_template: ClassVar[str] = "records/detail.html"
+    # Who is meant where an event of a record names nobody.
+    nobody: ClassVar[Text] = _("Set-up")
     # Its spreadsheet; `register` makes one from the form, and completes one that is declared.
     sheet: ClassVar[type[RecordSheet]]
 
@@ -279,6 +289,25 @@ class RecordKind:
     def is_sensitive(self) -> bool:
         """Whether its records tell of illness, counselling and the like: small figures are not for everybody."""
         return any(getattr(field, "field_class", C1) >= C3 for field in self.model._meta.concrete_fields)
+
+    def prepare(self, record: Any) -> None:
+        """Set the fields `prepared` from the others: before a record is first checked and written, and again before an
+        edit is. Of a row of a spreadsheet only what it names is there, and related rows by primary key."""
+
+    def created(self, by: Actor | None, keys: Sequence[int]) -> None:
+        """Write what stands beside new records, in their transaction."""
+
+    def refusal(self, record: Any) -> Text:
+        """Why nobody may edit or remove this record by hand any more; empty while they may."""
+        return ""
+
+    @property
+    def may_refuse(self) -> bool:
+        return type(self).refusal is not RecordKind.refusal
+
+    def on_detail_page(self, record: Any, actor: Actor) -> dict[str, Any]:
+        """What `detail_template` needs besides; `actions` in it come before those of every record."""
+        return {}
 
     def field(self, name: str) -> Any:
         return self.model._meta.get_field(name)

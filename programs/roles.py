@@ -26,6 +26,8 @@ class Permission(enum.StrEnum):
     UNIT_MANAGE = "unit.manage"
     PEOPLE_MANAGE = "people.manage"
     AUDIT_VIEW = "audit.view"
+    # Pressing on with, and handing to another unit, what citizens raised anywhere in reach.
+    OPINION_SUPERVISE = "opinion.supervise"
 
 
 class Reach(enum.Enum):
@@ -96,6 +98,7 @@ class Office(Role):
         Permission.RECORD_BRING: Reach.SUBTREE,
         Permission.RECORD_REVEAL: Reach.SUBTREE,
         Permission.UNIT_MANAGE: Reach.SUBTREE,
+        Permission.OPINION_SUPERVISE: Reach.SUBTREE,
     }
     reads = {C2: Disclosure.CLEAR, C3: Disclosure.MASKED}
     with_descendants = True

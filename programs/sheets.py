@@ -14,9 +14,11 @@ they mean there. The widget of a field that is declared reads the cells of its c
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import models
 from import_export.fields import Field
 from import_export.resources import ModelResource
@@ -94,6 +96,17 @@ class DerivedField(Field):
     """A field that nobody declared: it follows from the model, and its cells are read by the form."""
 
 
+@dataclass(frozen=True, slots=True)
+class TogetherRow:
+    """A row that is good by itself, as `RecordSheet.refusals` sees it: `at` names it there, `pk` is that of the record
+    it changes, `values` are those of the fields named in `together`, as they would stand."""
+
+    at: int
+    pk: int | None
+    unit: int
+    values: dict[str, Any]
+
+
 class RecordSheet(ModelResource):
     """The base of every kind's sheet.
 
@@ -112,6 +125,17 @@ class RecordSheet(ModelResource):
     choice_synonyms: ClassVar[dict[str, dict[str, list[str]]]] = {}
     samples: ClassVar[dict[str, str]] = {}
     notes: ClassVar[dict[str, Text]] = {}
+    # Fields by which rows hang together with others; a sheet that names some says in `refusals` what must hold.
+    together: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def refusals(
+        cls, rows: Sequence[TogetherRow], workbook: Mapping[str, Sequence[TogetherRow]]
+    ) -> dict[int, dict[str, ValidationError]]:
+        """What is wrong, by `TogetherRow.at` and field, with rows in view of each other, of the records that stand, and
+        of the good rows of the kinds declared before (`workbook`, by kind). Asked once for all rows of a workbook.
+        Unique constraints of the kind are for this to judge."""
+        return {}
 
     @classmethod
     def names(cls) -> list[str]:

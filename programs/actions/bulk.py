@@ -157,6 +157,7 @@ def _create(
     }
     columns: dict[str, Sequence[Any]] = {
         **_columns(kind, new),
+        **_prepared(kind, new),
         "unit_id": leads,
         "upload_row": [row.row for row in new],
         "submission_key": list(_keys(kind, new, upload_id, part)),
@@ -166,6 +167,7 @@ def _create(
         kind.model,
         [(pk, unit) for pk, row in zip(made, new, strict=True) for unit in dict.fromkeys(row.joint)],
     )
+    kind.created(by, made)
     action = f"{kind.code}.bring"
     bulk_rows.insert(
         [
@@ -184,6 +186,20 @@ def _columns(kind: RecordKind, new: Sequence[NewRow]) -> dict[str, list[Any]]:
         values = [row.values[name] if name in row.values else column.get_default() for row in new]
         columns[column.attname] = [_pk(value) for value in values] if column.is_relation else values
     return columns
+
+
+def _prepared(kind: RecordKind, new: Sequence[NewRow]) -> dict[str, list[Any]]:
+    """The values that the kind sets by itself, by attribute name."""
+    if not kind.prepared:
+        return {}
+    records = [
+        kind.model(**{kind.field(name).attname: _pk(value) for name, value in row.values.items()})
+        for row in new
+    ]
+    for record in records:
+        kind.prepare(record)
+    names = [kind.field(name).attname for name in kind.prepared]
+    return {name: [getattr(record, name) for record in records] for name in names}
 
 
 def _keys(kind: RecordKind, new: Sequence[NewRow], upload_id: int, part: int) -> Iterator[uuid.UUID]:
@@ -214,6 +230,8 @@ def _pk(value: Any) -> Any:
 def _change(by: Actor, kind: RecordKind, rows: Sequence[ChangedRow], upload_id: int) -> list[Change]:
     stand = _locked(kind, [row.pk for row in rows])
     if any(row.pk not in stand or stand[row.pk].version != row.version for row in rows):
+        raise Outdated
+    if any(kind.refusal(record) for record in stand.values()):
         raise Outdated
     _units_in_reach(by, {record.unit_id for record in stand.values()})
     _units_in_reach(by, {_pk(row.values["unit"]) for row in rows if "unit" in row.values})
@@ -267,6 +285,7 @@ def _write_over(
         for name, value in values.items():
             column = kind.field(name)
             setattr(record, column.attname if not isinstance(value, models.Model) else name, value)
+        kind.prepare(record)
         after = snapshot(record, [codes[unit] for unit in joint_after.get(pk, joint_before[pk])])
         changes = changes_of(record, before, after)
         events.append(
@@ -281,7 +300,7 @@ def _write_over(
         )
     written = {name for _record, values, _joint in rows.values() for name in values}
     bulk_rows.update_records(
-        [record for record, *_rest in rows.values()], {*written, "version", *LAST_CHANGE}
+        [record for record, *_rest in rows.values()], {*written, *kind.prepared, "version", *LAST_CHANGE}
     )
     bulk_rows.replace_joint(
         kind.model, {pk: units for pk, units in joint_after.items() if set(units) != set(joint_before[pk])}
@@ -345,6 +364,7 @@ def take_back_records(
             _restore(by, kind, rows[start : start + MANY], upload_id, taken)
         if within is not None:
             _delete(by, kind, upload_id, within, taken)
+        taken.left.sort(key=lambda left: left.row or 0)
         if taken.deleted or taken.restored:
             bell.ring_on_commit()
     return taken
@@ -370,6 +390,9 @@ def _delete(by: Actor, kind: RecordKind, upload_id: int, within: tuple[int, int]
     free: QuerySet[Any] = made
     for _reason, condition in conditions:
         free = free.exclude(condition)
+    for relation in _belonging(kind):
+        others: Any = relation.related_model
+        others._base_manager.filter(**{f"{relation.field.name}__in": free.order_by().values("pk")}).delete()
     taken.deleted += bulk_rows.delete_records(free)
     taken.left += kept.values()
     action = f"{kind.code}.take_back"
@@ -383,10 +406,16 @@ def _delete(by: Actor, kind: RecordKind, upload_id: int, within: tuple[int, int]
 
 def _referring(kind: RecordKind) -> Iterator[Any]:
     """Conditions for records that an entry of another table names."""
+    own = _belonging(kind)
     for relation in kind.model._meta.related_objects:
-        if relation.related_model is not kind.model.joint_model():
+        if relation.related_model is not kind.model.joint_model() and relation not in own:
             others: Any = relation.related_model
             yield Exists(others._base_manager.filter(**{relation.field.name: OuterRef("pk")}))
+
+
+def _belonging(kind: RecordKind) -> list[Any]:
+    """Relations whose rows came with the record, and go with it as long as nobody touched it."""
+    return [r for r in kind.model._meta.related_objects if r.get_accessor_name() in kind.belongings]
 
 
 def _restore(by: Actor, kind: RecordKind, rows: Sequence[Change], upload_id: int, taken: TakenBack) -> None:

@@ -148,7 +148,7 @@ def _copy_records(
                 texts.append(map(write, columns[field.attname][start : start + several]))
             elif field.attname in alike:
                 texts.append(repeat(write(alike[field.attname]), several))
-            elif callable(field.default):
+            elif field.has_default() and callable(field.default):
                 texts.append([write(field.get_default()) for _ in range(several)])
             else:
                 texts.append(repeat(write(field.get_default()), several))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, UniqueConstraint
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from programs import bell
+from programs import bell, registry
 from programs.access import Actor
 from programs.actions.attachments import add_files, discarded_on_failure
 from programs.actions.audit import audit, changes_of
@@ -46,17 +46,19 @@ def save_record(
     version: int | None = None,
     submission_key: uuid.UUID | None = None,
     files: Iterable[UploadedFile] = (),
+    then: Callable[[Record], None] | None = None,
 ) -> Record:
     """Create a record, or change `record`, from `values` by field name, in one transaction with its audit.
 
     `version` is the version the edit began from; EditConflict if it is no longer the current one. A
     `submission_key` seen before returns the record it made. `joint_units` None leaves them as they are; `files`
-    are added to those already there. Raises ValidationError by field, PermissionDenied for a unit out of reach.
+    are added to those already there. `then` writes what belongs to a new record, in its transaction. Raises
+    ValidationError by field, PermissionDenied for a unit out of reach.
     """
     with discarded_on_failure() as stored:
         if record is None:
             key = submission_key or uuid.uuid4()
-            return _create(by, kind, values, list(joint_units or ()), key, files, stored)
+            return _create(by, kind, values, list(joint_units or ()), key, files, stored, then)
         joint = None if joint_units is None else list(joint_units)
         base = record.version if version is None else version
         return _change(by, kind, record, values, joint, base, files, stored)
@@ -70,11 +72,14 @@ def _create(
     key: uuid.UUID,
     files: Iterable[UploadedFile],
     stored: list[Attachment],
+    then: Callable[[Record], None] | None,
 ) -> Record:
     if twin := _sent_before(by, kind, key):
         return twin
     record = kind.model(**values, submission_key=key, created_by=by.user, updated_by=by.user)
+    kind.prepare(record)
     check_record(by, record, joint_units)
+    check_unique(record)
     try:
         with transaction.atomic():
             record.save(force_insert=True)
@@ -87,11 +92,15 @@ def _create(
                 unit=record.unit,
                 changes=changes_of(record, {}, snapshot(record, joint_units)),
             )
+            kind.created(by, [record.pk])
+            if then is not None:
+                then(record)
             bell.ring_on_commit()
     except IntegrityError:
-        # A twin of this very form may have been faster.
+        # A twin of this very form may have been faster, or another record of the same number.
         if twin := _sent_before(by, kind, key):
             return twin
+        check_unique(record)
         raise
     return record
 
@@ -128,13 +137,17 @@ def _change(
             raise ValidationError(_("This record was removed; restore it first."), code="removed")
         if not changed:
             raise EditConflict(record)
+        if refusal := kind.refusal(record):
+            raise ValidationError(str(refusal), code="refused")
         joint_before = list(record.joint_units.all())
         before = snapshot(record, joint_before)
         joint_after = joint_before if joint_units is None else joint_units
         for name, value in values.items():
             setattr(record, name, value)
+        kind.prepare(record)
         check_record(by, record, joint_after)
-        record.save(update_fields=list(values) or None)
+        check_unique(record)
+        record.save(update_fields=[*values, *kind.prepared] or None)
         if joint_units is not None:
             record.joint_units.set(joint_units)
         add_files(by=by, kind=kind, record=record, files=files, stored=stored)
@@ -169,6 +182,11 @@ def _set_removed(by: Actor, kind: RecordKind, record: Record, *, removed: bool, 
         current = kind.model.objects.select_related("unit").get(pk=record.pk)
         if not by.covers(Permission.RECORD_WRITE, current.unit):
             raise PermissionDenied
+        if refusal := kind.refusal(current):
+            raise ValidationError(str(refusal), code="refused")
+        if not removed:
+            current.removed_at = None
+            check_unique(current)
         changed = kind.model.objects.filter(pk=record.pk, removed_at__isnull=removed).update(
             removed_at=now if removed else None,
             removed_by=by.user if removed else None,
@@ -190,9 +208,14 @@ def check_record(
     `permission` does not reach its unit."""
     if record.unit_id is None:
         raise ValidationError({"unit": _("Name the unit.")})
-    unit = record.unit
-    if not by.covers(permission, unit):
+    if not by.covers(permission, record.unit):
         raise PermissionDenied
+    check_rules(record, joint_units)
+
+
+def check_rules(record: Record, joint_units: list[Unit]) -> None:
+    """The rules alone, for who asks for scope in another way: ValidationError by field."""
+    unit = record.unit
     errors: dict[str, Any] = {}
     for field in record._meta.concrete_fields:
         value = getattr(record, field.attname)
@@ -219,11 +242,24 @@ def check_record(
     elif any(joint.root_id != unit.root_id for joint in joint_units):
         errors["joint_units"] = ValidationError(_("A joint unit lies in another district."), code="elsewhere")
     try:
-        record.full_clean(exclude=[*SET_HERE, *errors])
+        record.full_clean(exclude=[*SET_HERE, *registry.kind_of(record).prepared, *errors])
     except ValidationError as error:
         errors = {**error.error_dict, **errors}
     if errors:
         raise ValidationError(errors)
+
+
+def check_unique(record: Record) -> None:
+    """What may stand only once among the records that are present: ValidationError at the last field it is about.
+
+    Left out by `full_clean`, which knows nothing of the fields that are set here.
+    """
+    for constraint in record._meta.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            try:
+                constraint.validate(type(record), record)
+            except ValidationError as error:
+                raise ValidationError({constraint.fields[-1]: error.messages}) from error
 
 
 def snapshot(record: Record, joint_units: list[Unit]) -> dict[str, Any]:

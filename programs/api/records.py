@@ -81,7 +81,10 @@ class RecordViewSet(ViewSet):
         reason = bodies.read(request.data, {"reason": REASON}).get("reason", "")
         if len(reason) > REASON.schema["maxLength"]:
             raise Invalid({"reason": [_("The reason is too long.")]})
-        remove_record(by=actor, kind=self.kind, record=record, reason=reason)
+        try:
+            remove_record(by=actor, kind=self.kind, record=record, reason=reason)
+        except ValidationError as error:
+            raise Invalid.of(error) from error
         return Response(status=204)
 
     @action(methods=["post"], detail=True)

@@ -350,7 +350,7 @@ def _filter_schema(found: Any) -> Schema:
         case django_filters.ModelChoiceFilter():
             return some_text(20)
         case django_filters.ChoiceFilter():
-            return {"type": "string", "enum": [value for value, _label in found.extra["choices"]]}
+            return {"type": "string", "enum": [str(value) for value, _label in found.extra["choices"]]}
         case django_filters.DateFilter():
             return DATE
         case django_filters.BooleanFilter():

@@ -142,7 +142,8 @@ def _typed(field: forms.Field) -> tuple[Schema, Callable[[Any], Text]]:
             items = {"type": "string", "enum": _values(field.choices)}
             return {"type": "array", "items": items, "maxItems": MOST_ENTRIES}, _texts_problem
         case forms.ChoiceField():
-            return _choice(field.choices, blank=not field.required), text_problem
+            problem = _whole_problem if _are_whole(_values(field.choices)) else text_problem
+            return _choice(field.choices, blank=not field.required), problem
         case forms.BooleanField():
             return {"type": "boolean"}, _boolean_problem
         case forms.DecimalField() | forms.FloatField():
@@ -179,7 +180,14 @@ def _values(choices: Any) -> list[Any]:
 
 
 def _choice(choices: Any, *, blank: bool) -> Schema:
-    return {"type": "string", "enum": [*_values(choices), *([""] if blank else [])]}
+    values = _values(choices)
+    if _are_whole(values):
+        return {"type": "integer", "enum": values}
+    return {"type": "string", "enum": [*values, *([""] if blank else [])]}
+
+
+def _are_whole(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(value, int) for value in values)
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------
