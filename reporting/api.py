@@ -231,7 +231,7 @@ def _definition(found: Definition) -> dict[str, Any]:
 
 
 def _split(split: Split) -> dict[str, Any]:
-    parts = [{"code": part.code, "value": part.value, "label": str(part.label)} for part in split.parts]
+    parts = [{"code": part.code, "value": str(part.value), "label": str(part.label)} for part in split.parts]
     return {"field": split.field, "label": str(split.label), "parts": parts}
 
 

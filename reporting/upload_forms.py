@@ -254,7 +254,7 @@ class ColumnsForm(PlainForm):
             )
         self.labels = labels
 
-    def rows(self) -> list[tuple[SheetColumn, Any]]:
+    def by_column(self) -> list[tuple[SheetColumn, Any]]:
         """(column, its bound field)"""
         return [(column, self[_key(column)]) for column in self.columns]
 

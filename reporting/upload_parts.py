@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext, pgettext_lazy
 
 from programs import registry
-from programs.access import Actor
+from programs.access import Actor, visible
 from programs.disclosure import HIDDEN, disclosure_of
-from programs.facts import label_of, shown
+from programs.facts import label_of, shown, title_of
 from programs.registry import RecordKind, Text
 from programs.roles import Disclosure, Permission
 from programs.templatetags.portal import count as grouped
@@ -67,6 +67,9 @@ LOOKS: dict[str, Look] = {
     State.CANCELLED: Look(pgettext_lazy("spreadsheet", "Cancelled"), "x"),
     State.EXPIRED: Look(pgettext_lazy("spreadsheet", "Expired"), "clock"),
 }
+# Looked at, and there is nothing in it that could be entered.
+NOTHING_NEW = Look(pgettext_lazy("spreadsheet", "Nothing new"), "circle-check")
+TO_MEND = Look(pgettext_lazy("spreadsheet", "To be mended"), "alert-triangle", "danger")
 HEADINGS: dict[str, Text] = {
     Sort.REFUSED: gettext_lazy("Refused rows"),
     Sort.SAME: gettext_lazy("Rows known already"),
@@ -74,6 +77,13 @@ HEADINGS: dict[str, Text] = {
     Sort.NOTICE: gettext_lazy("Please note"),
     Sort.KEPT: gettext_lazy("Records not taken back"),
 }
+
+
+def look_of(upload: Upload) -> Look:
+    """Nobody is asked to confirm what holds no row to enter."""
+    if upload.state == State.PREVIEWED and not upload.would_write:
+        return TO_MEND if upload.refused else NOTHING_NEW
+    return LOOKS[upload.state]
 
 
 def kind_or_none(code: str) -> RecordKind | None:
@@ -96,7 +106,7 @@ class Row:
 
     @property
     def look(self) -> Look:
-        return LOOKS[self.upload.state]
+        return look_of(self.upload)
 
     @property
     def kind(self) -> str:
@@ -211,7 +221,7 @@ class Changed:
     """A row that changes a record: (label, before, after) of what differs."""
 
     row: int
-    number: int
+    title: str
     url: str
     changes: list[tuple[str, str, str]]
 
@@ -258,12 +268,19 @@ class Part:
             for row in self.sheet.sample.get("new", ())
         ]
 
+    @cached_property
+    def _titles(self) -> dict[int, str]:
+        """What the records are called that change, as far as this reader may see them."""
+        numbers = [row["record"] for row in self.sheet.sample.get("changed", ())]
+        records = visible(self.kind.model.objects.for_detail(), self.actor).filter(pk__in=numbers)
+        return {record.pk: title_of(record, self.actor) for record in records} if numbers else {}
+
     @property
     def changes(self) -> list[Changed]:
         return [
             Changed(
                 row["row"],
-                row["record"],
+                self._titles.get(row["record"]) or _("No. %(number)d") % {"number": row["record"]},
                 reverse("record_detail", args=[self.kind.code, row["record"]]),
                 [
                     (self._label(name), self._text(name, before), self._text(name, after))
@@ -320,7 +337,7 @@ class Life:
 
     @property
     def look(self) -> Look:
-        return LOOKS[self.upload.state]
+        return look_of(self.upload)
 
     @property
     def url(self) -> str:
@@ -440,10 +457,11 @@ class Life:
         return self.upload.state in (State.PREVIEWED, State.REFUSED) and bool(self.upload.file)
 
     @property
-    def to_assign(self) -> Part | None:
-        """The sheet of a refused file whose columns somebody may assign."""
+    def to_assign(self) -> Part | LeftOutSheet | None:
+        """The sheet of a refused file whose columns somebody may assign: what fits a kind, else the first one."""
         can = self.upload.state == State.REFUSED and self.can_be_read_again and self.may_open_files
-        return self.parts[0] if can and self.parts else None
+        sheets: list[Part | LeftOutSheet] = [*self.parts, *self.unused]
+        return sheets[0] if can and sheets else None
 
     @property
     def records(self) -> list[tuple[RecordKind, int, str]]:

@@ -201,6 +201,11 @@ class _Checker:
             self.tell.refuse(row, {"": [ValidationError(message, code="unclear")]})
             return False
         [(record, (changes, joint))] = differences
+        if self.kind.may_refuse:
+            refusal = self.kind.refusal(self.kind.model._base_manager.get(pk=record.pk))
+            if refusal:
+                self.tell.refuse(row, {"": [ValidationError(str(refusal), code="refused")]})
+                return False
         over = self._over(row, record, changes, joint)
         good = self._good(row, over)
         if good is None:

@@ -134,6 +134,11 @@ def _field(model: type[models.Model], name: str) -> Any:
     return field
 
 
+def _stored(field: Any) -> Any:
+    """The field whose values stand in the column: of a foreign key the key it points at."""
+    return field.target_field if isinstance(field, models.ForeignKey) else field
+
+
 def _compared(name: str, compare: Callable[[Any, Any], bool], other: Value) -> Condition:
     def judge(values: Mapping[str, Any]) -> bool | None:
         left, right = values[name], other(values)
@@ -158,7 +163,8 @@ def _value(field: Any, given: Any, model: type[models.Model]) -> Value:
     if isinstance(given, F):
         name = _named(given)
         other = _field(model, name)
-        if not any(isinstance(field, sort) and isinstance(other, sort) for sort in (*COMPARABLE, PLAIN_TEXT)):
+        alike = (_stored(field), _stored(other))
+        if not any(all(isinstance(one, sort) for one in alike) for sort in (*COMPARABLE, PLAIN_TEXT)):
             raise Unsupported(type(given).__name__)
         return lambda values: values[name]
     constant = _constant(field, given)

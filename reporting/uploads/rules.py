@@ -16,7 +16,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
 from django.db import models
-from django.db.models import CheckConstraint
+from django.db.models import CheckConstraint, UniqueConstraint
 from django.utils.translation import gettext as _
 
 from programs.access import Actor
@@ -58,7 +58,8 @@ class Rules:
         self.form: Any = form_of(kind, by, units)
         self._asked = 0
         blank = kind.model()
-        self._fixed = {field.name: getattr(blank, field.attname) for field in _columns(kind)}
+        fields = kind.model._meta.concrete_fields
+        self._fixed = {field.name: getattr(blank, field.attname) for field in fields}
         own = [name for name in self.names if name not in (UNIT, JOINT_UNITS)]
         self._cleaners = {name: _Cleaner(kind, name, self.form.fields[name], blank) for name in own}
         self._passes = [(name, cleaner.passes) for name, cleaner in self._cleaners.items()]
@@ -81,7 +82,8 @@ class Rules:
 
     def _knows_constraints(self) -> bool:
         return all(
-            type(constraint) is CheckConstraint and conditions.is_supported(constraint, self.kind.model)
+            (type(constraint) is CheckConstraint and conditions.is_supported(constraint, self.kind.model))
+            or (isinstance(constraint, UniqueConstraint) and bool(self.kind.sheet.together))
             for constraint in self.kind.model._meta.constraints
         )
 
