@@ -123,11 +123,16 @@ if PRODUCTION and not all(origin.startswith("https://") for origin in CSRF_TRUST
     problems.append("CSRF_TRUSTED_ORIGINS must begin with https://")
 # How many reverse proxies stand before the portal; their X-Forwarded-* headers are believed, nobody else's.
 PROXY_COUNT = read_number("PROXY_COUNT", 0, low=0, high=5)
+# What posters and slips lead citizens to, as https://caring.example.gov.cn; empty: the host of the request.
+PUBLIC_URL = read(env.str, "PUBLIC_URL", "")
+if PUBLIC_URL and urlsplit(PUBLIC_URL).scheme not in {"http", "https"}:
+    problems.append("PUBLIC_URL must begin with https://")
 
 # --- applications ---------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
     "programs",
+    "outreach",
     "reporting",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -309,8 +314,27 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "reporting.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "reconcile": {"task": "reporting.reconcile", "schedule": crontab(hour=2, minute=30)},
     "sweep_uploads": {"task": "reporting.sweep_uploads", "schedule": 60.0, "options": {"expires": 60}},
+    "sweep_mood": {"task": "outreach.sweep_mood", "schedule": 45.0, "options": {"expires": 45}},
+    # Twice: the second finishes what a crash or a mail server that was down left of the first.
+    "make_digests": {"task": "outreach.make_digests", "schedule": crontab(hour=8, minute="0,30")},
     "forget_uploads": {"task": "reporting.forget_uploads", "schedule": crontab(hour=3, minute=20)},
 }
+
+# --- e-mail ---------------------------------------------------------------------------------------
+
+# Without a host the portal sends none.
+EMAIL_HOST = read(env.str, "EMAIL_HOST", "")
+EMAIL_PORT = read_number("EMAIL_PORT", 25, low=1, high=65_535)
+EMAIL_HOST_USER = read(env.str, "EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = read(env.str, "EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = read(env.bool, "EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = read(env.bool, "EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read(env.str, "EMAIL_FROM", "")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    problems.append("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other")
+if EMAIL_HOST and not (DEFAULT_FROM_EMAIL and PUBLIC_URL):
+    problems.append("EMAIL_HOST needs EMAIL_FROM, and PUBLIC_URL for the links in messages")
 
 # --- sign-in and sessions -------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("api/", include("programs.api_urls")),
+    path("", include("outreach.urls")),
     path("", include("reporting.urls")),
     path("", include("programs.urls")),
 ]
