@@ -235,6 +235,8 @@ class Rule:
     lists: str = ""
     by: Permission = Permission.RECORD_VIEW
     query: str = ""
+    # Sorts of things that the route names to everybody: units that listen, places shown to citizens.
+    open_names: frozenset[str] = frozenset()
 
 
 class Outcome(enum.Enum):
@@ -350,6 +352,7 @@ REVEAL, STATISTICS, AUDIT = Permission.RECORD_REVEAL, Permission.STATISTICS_VIEW
 BRING = Permission.RECORD_BRING
 UNITS, MANAGE, PEOPLE_ = Permission.UNIT_VIEW, Permission.UNIT_MANAGE, Permission.PEOPLE_MANAGE
 POST = frozenset({"POST"})
+UNITS_THAT_LISTEN = frozenset({"units"})
 
 RULES: dict[str, Rule] = {
     # signing in, and one's own account
@@ -419,6 +422,34 @@ RULES: dict[str, Rule] = {
     "upload_original": Rule({"GET": BRING}, Subject.UPLOAD),
     "upload_marked": Rule({"GET": BRING}, Subject.UPLOAD),
     "upload_*": Rule({"GET": BRING, "POST": BRING}, Subject.UPLOAD, writes=POST),
+    # the citizens' channel: pages without an account, and what staff do for it
+    "citizen_start": Rule({"GET": Open.PUBLIC}, query="q=RZ7", open_names=UNITS_THAT_LISTEN),
+    "citizen_track": Rule({"GET": Open.PUBLIC, "POST": Open.PUBLIC}),
+    "citizen_say": Rule(
+        {"GET": Open.PUBLIC, "POST": Open.PUBLIC}, Subject.UNIT, open_names=UNITS_THAT_LISTEN
+    ),
+    "citizen_say_place": Rule(
+        {"GET": Open.PUBLIC, "POST": Open.PUBLIC}, Subject.UNIT, open_names=UNITS_THAT_LISTEN
+    ),
+    "citizen_answers": Rule({"GET": Open.PUBLIC}, Subject.UNIT, open_names=UNITS_THAT_LISTEN),
+    "citizen_places": Rule({"GET": Open.PUBLIC}, Subject.UNIT, open_names=UNITS_THAT_LISTEN),
+    "poster_own": Rule({"GET": WRITE}),
+    "poster_unit": Rule({"GET": UNITS}, Subject.UNIT),
+    "poster_place": Rule({"GET": VIEW}, Subject.RECORD),
+    "opinion_code": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD, writes=POST),
+    "opinion_release": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD),
+    "opinion_withdraw": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD),
+    "opinions_similar": Rule({"GET": VIEW}, query="title=RZ7-opinions"),
+    "opinions_widely": Rule({"GET": VIEW}),
+    # public mood
+    "mood_overview": Rule({"GET": VIEW}),
+    "mood_seen": Rule({"POST": WRITE}),
+    # the reminder of the day: one's own only (tests/outreach/test_digests.py)
+    "digest_read": Rule({"POST": WRITE}),
+    # the life of an opinion (tests/outreach/test_life.py walks every step; "accept" stands for them here)
+    "opinion_step": Rule({"GET": WRITE, "POST": WRITE}, Subject.RECORD, writes=POST),
+    "opinion_inbox": Rule({"GET": WRITE}),
+    "opinion_overview": Rule({"GET": STATISTICS}),
     # the API
     "api_schema": Rule({"GET": Open.SIGNED_IN}),
     "api_docs": Rule({"GET": Open.SIGNED_IN}),

@@ -11,7 +11,23 @@ from django.db import models
 from programs.registry import RecordKind
 
 # Fields whose rule ties them to another field of the same kind.
-FIXED: dict[str, dict[str, Any]] = {"activities": {"series": "six_ones", "festival": ""}}
+FIXED: dict[str, dict[str, Any]] = {
+    "activities": {"series": "six_ones", "festival": ""},
+    "visits": {"number": ""},  # one may stand once
+}
+# What stands in a record at the end of its life, so that no figure of it is nothing.
+ENDED: dict[str, dict[str, Any]] = {
+    "opinions": {
+        "state": "closed",
+        "outcome": "solved",
+        "answered_on": dt.date(2026, 3, 9),
+        "days_to_answer": 4,
+        "on_time": True,
+        "satisfaction": "satisfied",
+    },
+}
+# Fields that a form fills in where they were left open.
+GIVEN = {"visits": ["number"]}
 
 
 def sample_values(kind: RecordKind) -> dict[str, Any]:

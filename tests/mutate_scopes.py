@@ -333,7 +333,7 @@ MUTATIONS = [
     Mutation(
         "a record is saved for a unit out of reach",
         SAVING,
-        "    if not by.covers(permission, unit):\n",
+        "    if not by.covers(permission, record.unit):\n",
         "    if False:\n",
         ACTIONS,
     ),

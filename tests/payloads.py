@@ -131,6 +131,7 @@ MAKERS: dict[str, Maker] = {
     "record_new": new_record,
     "record_edit": changed_record,
     "record_remove": fixed(reason=REASON),
+    "opinion_step": lambda route, world, method, scope: {"version": record_of(route, world, scope).version},
     "record_reveal": fixed(reason=REASON),
     "unit_create": new_unit,
     "unit_rename": lambda route, world, method, scope: {"name": "新名", "effective_on": today()},

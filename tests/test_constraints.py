@@ -60,7 +60,24 @@ def record(world: SimpleNamespace, kind: registry.RecordKind, **values: Any) -> 
     """A record by a direct write: no form, no action, no `full_clean`."""
     person = world.community_officer_person
     fields = {**sample_values(kind), "unit": world.own, "created_by": person, "updated_by": person, **values}
-    return kind.model.objects.bulk_create([kind.model(**fields)])[0]
+    made = kind.model(**fields)
+    kind.prepare(made)
+    for name in values:  # what is being tried stays as it is
+        setattr(made, name, fields[name])
+    return kind.model.objects.bulk_create([made])[0]
+
+
+def mood_alert(world: SimpleNamespace, **values: Any) -> Any:
+    model = apps.get_model("outreach", "MoodAlert")
+    seen = values.pop("observation", None) or record(world, registry.kind("mood"))
+    return model.objects.bulk_create([model(observation=seen, rule="level", told=world.street, **values)])[0]
+
+
+def opinion_step(world: SimpleNamespace, opinion: Any) -> Any:
+    model = apps.get_model("outreach", "OpinionStep")
+    return model.objects.bulk_create(
+        [model(opinion=opinion, number=1, transition="receive", to_unit=world.own, day=DAY)]
+    )[0]
 
 
 def unit(world: SimpleNamespace, **values: Any) -> Unit:
@@ -153,6 +170,11 @@ def sheet_mapping(world: SimpleNamespace) -> Any:
     )[0]
 
 
+def digest(world: SimpleNamespace) -> Any:
+    model = apps.get_model("outreach", "Digest")
+    return model.objects.bulk_create([model(user=world.office_person, day=DAY)])[0]
+
+
 def kind_of_model(model: type[models.Model]) -> registry.RecordKind:
     return next(kind for kind in registry.kinds() if kind.model is model)
 
@@ -194,6 +216,19 @@ BREAKERS: dict[str, Callable[[SimpleNamespace], Any]] = {
     ),
     "activity_participants_in_range": lambda w: record(w, registry.kind("activities"), participants=200_001),
     "gratitude_numbers_in_range": lambda w: record(w, registry.kind("gratitude"), media_reports=1001),
+    "visit_person_times_in_range": lambda w: record(w, registry.kind("visits"), person_times=100_001),
+    "visit_number_names_one": lambda w: twice(record, w, registry.kind("visits"), number="1"),
+    "opinion_voices_in_range": lambda w: record(w, registry.kind("opinions"), voices=0),
+    "opinion_merged_names_another": lambda w: record(w, registry.kind("opinions"), state="merged"),
+    "opinion_answer_has_outcome_and_day": lambda w: record(w, registry.kind("opinions"), outcome="solved"),
+    "outreach_opinion.tracking_digest": lambda w: twice(
+        record, w, registry.kind("opinions"), tracking_digest="0" * 64
+    ),
+    "opinion_step_in_its_place": lambda w: twice(opinion_step, w, record(w, registry.kind("opinions"))),
+    "mood_level_in_range": lambda w: record(w, registry.kind("mood"), level=6),
+    "mood_alert_raised_once": lambda w: twice(mood_alert, w, observation=record(w, registry.kind("mood"))),
+    "mood_alert_seen_by_somebody": lambda w: mood_alert(w, seen_at=timezone.now()),
+    "digest_once_a_day": lambda w: twice(digest, w),
     "zero_stands_once": lambda w: twice(zero, w),
     "zero_month_is_a_first_day": lambda w: zero(w, month=DAY),
     "zero_withdrawn_by_somebody": lambda w: zero(w, withdrawn_at=timezone.now()),

@@ -29,6 +29,9 @@ KINDS = registry.kinds()
 MOST_REQUIRED = 8
 SECRETS = {
     "client": "欧阳明月",
+    "met": "欧阳明月和邻居",
+    "citizen": "欧阳明月",
+    "content": "欧阳明月家的事",
     "phone": "13800135678",
     "responsible": "欧阳明月",
     "id_number": "110101199003077758",
@@ -273,6 +276,9 @@ def test_every_way_of_writing_leaves_its_marks(
     kind.model._base_manager.bulk_create([twin])
     assert marks() == {(street, MAY)}
 
+    for relation in kind.model._meta.related_objects:
+        if relation.get_accessor_name() in kind.belongings:
+            relation.related_model._base_manager.all().delete()
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {kind.model._meta.db_table}")
     assert marks() == {(street, MAY)}

@@ -131,7 +131,7 @@ WORD = re.compile(r"[A-Za-z]{2,}")
 DATA = re.compile(
     r"RZ7-[a-z]+-[a-z_]+(?:\.png)?|样例\w+|(?:person|colleague)-\w+|人员\w+|\bkeeper\b|\b[a-z_]+\.[a-z_.]+\b|"
     r"(?:GET|POST|PUT|PATCH|DELETE|HEAD) /\S*|/[\w/.-]+/|\b(?:[A-Z2-7]{4} )+[A-Z2-7]{1,4}\b|[\w.+-]+@[\w.-]+|"
-    r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\{\w+\}|样\*+|\b[a-z0-9]{4}(?:-[a-z0-9]{4})+\b|\b[a-z]+z?7-units-[a-z]+\b|\bhmjd\w*"
+    r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\{\w+\}|样\*+|\b[a-z0-9]{4}(?:-[a-z0-9]{4})+\b|\b[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}\b|\b[a-z]+z?7-units-[a-z]+\b|\bhmjd\w*"
 )
 
 

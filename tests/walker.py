@@ -202,6 +202,7 @@ def _removed(world: SimpleNamespace, kind: RecordKind, position: str, scope: str
 def _write(world: SimpleNamespace, kind: RecordKind, unit: Unit, name: str, **more: Any) -> Record:
     values = {**sample_values(kind), "occurred_on": DAY, kind.title: name}
     record = kind.model(**values, unit=unit, created_by=world.keeper, updated_by=world.keeper, **more)
+    kind.prepare(record)
     record.save(force_insert=True)
     return record
 
@@ -334,10 +335,14 @@ def _value(route: Route, name: str, world: SimpleNamespace, scope: str) -> Any:
             assert route.kind
             files = world.removed_files if route.name == "attachment_restore" else world.files
             return files[route.kind.code][scope or OWN].pk
+        case "records", "step":
+            return "accept"
         case "records", "form":
             return "csv"
-        case "units" | "statistics" | "figures", "code":
+        case "say" | "units" | "statistics" | "figures", "code":
             return world.units[position].code
+        case "say", "place":
+            return world.records["places"][position].pk
         case "units" | "statistics", "pk" | "unit_id" | "id":
             return world.units[position].pk
         case "uploads", "public_id" | "id":

@@ -135,6 +135,7 @@ REACHES = {
         BRING: DISTRICT,
         EXPORT: DISTRICT,
         Permission.UNIT_MANAGE: DISTRICT,
+        Permission.OPINION_SUPERVISE: DISTRICT,
     },
     "street_officer": {
         VIEW: STREET,

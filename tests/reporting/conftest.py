@@ -18,7 +18,7 @@ from programs.actions import remove_record, save_record
 from programs.actions.units import create_unit, move_unit
 from programs.models import Grant, Unit, User
 from reporting.statistics import refresh
-from tests.factories import sample_values
+from tests.factories import ENDED, sample_values
 
 
 def officer_of(user: User, *units: Unit) -> Actor:
@@ -75,14 +75,15 @@ def lived_in(
     )
     units = [tree.district, tree.street, tree.other_street, tree.own, tree.sibling, tree.cousin, tree.police]
     units += [tree.school, tree.workshop, tree.rover, tree.elsewhere_community]
-    many: dict[str, list[Any]] = {code: [] for code in ("activities", "gratitude", "carriers", "cases")}
+    counted_apart = ("activities", "gratitude", "carriers", "cases")
+    many: dict[str, list[Any]] = {kind.code: [] for kind in registry.kinds()}
 
     def add(code: str, unit: Unit, day: dt.date, **values: Any) -> None:
         kind, officer = registry.kind(code), make_user("officer")
         who = {"created_by": officer, "updated_by": officer, "submission_key": uuid.uuid4()}
-        many[code].append(
-            kind.model(**{**sample_values(kind), "unit": unit, "occurred_on": day, **who, **values})
-        )
+        made = kind.model(**{**sample_values(kind), "unit": unit, "occurred_on": day, **who, **values})
+        kind.prepare(made)
+        many[code].append(made)
 
     for year, month in itertools.product((2024, 2025), (1, 2, 3, 4)):
         for number, unit in enumerate(units):
@@ -94,6 +95,9 @@ def lived_in(
                 add("gratitude", unit, day, media_reports=number)
             if (number + month) % 4 == 0:
                 add("carriers", unit, day)
+        for unit, kind in itertools.product(units, registry.kinds()):
+            if kind.code not in counted_apart:
+                add(kind.code, unit, dt.date(year, month, 15), **ENDED.get(kind.code, {}))
     for code, records in many.items():
         registry.kind(code).model.objects.bulk_create(records)
     for month in (1, 2, 3, 4):

@@ -22,6 +22,14 @@ def summed(
     return lambda records: sum((Decimal(value(r)) for r in records if test(r)), Decimal(0))
 
 
+_SAID = {"satisfied", "partly", "dissatisfied"}
+
+
+def _stands(opinion: Any) -> bool:
+    """An opinion that was neither merged into another nor split."""
+    return opinion.state not in {"merged", "split"}
+
+
 # Each indicator once more, by hand: a filter or aggregate that the portal reads wrongly must show.
 BY_HAND: dict[str, Callable[[Iterable[Any]], Decimal]] = {
     "activities.count": summed(lambda r: 1),
@@ -31,6 +39,19 @@ BY_HAND: dict[str, Callable[[Iterable[Any]], Decimal]] = {
     "gratitude.count": summed(lambda r: 1),
     "gratitude.media_reports": summed(lambda r: r.media_reports),
     "carriers.count": summed(lambda r: 1),
+    "visits.count": summed(lambda r: 1),
+    "visits.person_times": summed(lambda r: r.person_times),
+    "opinions.collected": summed(lambda r: 1, _stands),
+    "opinions.voices": summed(lambda r: r.voices, _stands),
+    "opinions.answered": summed(lambda r: 1, lambda r: _stands(r) and r.answered_on is not None),
+    "opinions.solved": summed(lambda r: 1, lambda r: _stands(r) and r.outcome == "solved"),
+    "opinions.on_time": summed(lambda r: 1, lambda r: _stands(r) and r.on_time is True),
+    "opinions.revisited": summed(lambda r: 1, lambda r: _stands(r) and r.satisfaction in _SAID),
+    "opinions.satisfied": summed(lambda r: 1, lambda r: _stands(r) and r.satisfaction == "satisfied"),
+    "opinions.days_to_answer": summed(lambda r: r.days_to_answer or 0, _stands),
+    "places.count": summed(lambda r: 1),
+    "mood.observations": summed(lambda r: 1),
+    "mood.tense": summed(lambda r: 1, lambda r: r.level in (4, 5)),
     "cases.count": summed(lambda r: 1),
     "cases.hours": summed(lambda r: r.hours),
     "cases.clients": lambda records: Decimal(len({r.client for r in records})),
@@ -41,7 +62,7 @@ def by_hand(code: str, records: Iterable[Any]) -> Decimal:
     """Of an indicator, or of a part of one, whose code ends in "@field=value"."""
     whole, _at, part = code.partition("@")
     name, _is, value = part.partition("=")
-    return BY_HAND[whole]([record for record in records if not part or getattr(record, name) == value])
+    return BY_HAND[whole]([record for record in records if not part or str(getattr(record, name)) == value])
 
 
 def place_of(unit_id: int, month: dt.date, placements: dict[int, list[Placement]]) -> list[int]:

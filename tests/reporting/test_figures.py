@@ -181,6 +181,12 @@ EVERYTHING = [figure.code for kind in registry.kinds() for figure in (*kind.coun
 DERIVED_BY_HAND = {
     "activities.participants_each": lambda of: of["activities.participants"] / of["activities.count"],
     "activities.six_ones_share": lambda of: of["activities.six_ones"] * 100 / of["activities.count"],
+    "visits.person_times_each": lambda of: of["visits.person_times"] / of["visits.count"],
+    "opinions.answered_rate": lambda of: of["opinions.answered"] * 100 / of["opinions.collected"],
+    "opinions.solved_rate": lambda of: of["opinions.solved"] * 100 / of["opinions.collected"],
+    "opinions.on_time_rate": lambda of: of["opinions.on_time"] * 100 / of["opinions.answered"],
+    "opinions.satisfaction_rate": lambda of: of["opinions.satisfied"] * 100 / of["opinions.revisited"],
+    "opinions.days_each": lambda of: of["opinions.days_to_answer"] / of["opinions.answered"],
     "education.count": lambda of: of["activities.count"] + of["gratitude.count"],
 }
 

@@ -109,7 +109,7 @@ def test_what_it_does_not_know_or_may_not_is_said(
 
 
 def test_unknown_kinds_and_files_are_said(ledger: Path, office: Office, tmp_path: Path) -> None:
-    code, said = run("visits", ledger)
+    code, said = run("no_such_kind", ledger)
     assert code == 1
     assert "activities" in said, "those that there are"
     assert run("activities", tmp_path / "nothing.xlsx")[0] == 1

@@ -215,6 +215,7 @@ def test_the_page_tells_how_the_columns_were_read(office: Office, client: Client
     [part] = Life(upload, office.by).parts
     assert "领导批示" in part.ignored
     assert "活动名称" in dict(part.recognised)
+    assert [header for header, _label in part.recognised] == part.sheet.headers[:-1], "in the sheet's order"
     text = text_of(in_language(client, "en").get(page(upload)))
     assert "headers in row 1" in text
     assert "领导批示 is ignored" in text
@@ -325,8 +326,8 @@ def test_a_street_may_bring_for_a_community(
 def test_the_kind_of_the_list_one_comes_from_is_chosen(client: Client) -> None:
     text = text_of(client.get(f"{reverse('record_list', args=['gratitude'])}"))
     assert f"{LIST}?for=gratitude" in text
-    assert re.search(r'value="gratitude" checked', text_of(client.get(f"{LIST}?for=gratitude")))
-    assert re.search(r'value="any" checked', text_of(client.get(f"{LIST}?for=nothing")))
+    assert re.search(r'value="gratitude" (?:checked|selected)', text_of(client.get(f"{LIST}?for=gratitude")))
+    assert re.search(r'value="any" (?:checked|selected)', text_of(client.get(f"{LIST}?for=nothing")))
 
 
 def test_who_may_not_bring_is_offered_nothing(people: SimpleNamespace, sign_in: SignIn) -> None:
@@ -600,7 +601,7 @@ def columns_page(upload: Upload, position: int = 0) -> str:
 
 def assigned(form: Any, chosen: dict[str, str]) -> dict[str, str]:
     """What the browser sends: the choice of each column, by its header."""
-    return {bound.html_name: chosen.get(column.header, "") for column, bound in form.rows()}
+    return {bound.html_name: chosen.get(column.header, "") for column, bound in form.by_column()}
 
 
 def test_a_sheet_with_strange_headers_is_read_once_somebody_says_what_they_mean(
@@ -611,7 +612,7 @@ def test_a_sheet_with_strange_headers_is_read_once_somebody_says_what_they_mean(
     assert columns_page(upload) in text_of(client.get(page(upload)))
     shown = client.get(f"{columns_page(upload)}?kind=activities")
     form = shown.context["form"]
-    samples = {column.header: column.samples for column, _bound in form.rows()}
+    samples = {column.header: column.samples for column, _bound in form.by_column()}
     assert samples["做了什么"] == ["第1条", "第2条", "第3条"]
     assert samples["来了多少"] == ["12"]
     data = assigned(form, {header: name for name, header in STRANGE.items()})
@@ -668,7 +669,7 @@ def test_a_column_that_was_recognised_can_be_left_aside(office: Office, client: 
     upload = office.previewed(with_headers(rows, {}))
     assert "place" in upload.sheets.get().columns
     form = client.get(columns_page(upload)).context["form"]
-    chosen = {column.header: column.field for column, _bound in form.rows() if column.field != "place"}
+    chosen = {column.header: column.field for column, _bound in form.by_column() if column.field != "place"}
     client.post(columns_page(upload), assigned(form, chosen))
     upload = jobs.finish(Upload.objects.get(), seconds=5)
     assert (upload.state, upload.new) == (State.PREVIEWED, 2), upload.message
@@ -762,3 +763,28 @@ def test_the_home_page_tells_what_waits(office: Office, client: Client, people: 
     Upload.objects.filter(pk=old.pk).update(ended_at=timezone.now() - dt.timedelta(days=8))
     jobs.finish(jobs.confirm(by=office.by, upload=upload), seconds=5)
     assert LIST not in text_of(client.get(home)).partition("<main")[2]
+
+
+# --- the next step --------------------------------------------------------------------------------
+
+
+def test_nobody_is_asked_to_confirm_what_holds_nothing_to_enter(office: Office, client: Client) -> None:
+    in_language(client, "en")
+    to_mend = office.previewed(ledger(1, participants="many"))
+    told = text_of(client.get(page(to_mend)))
+    assert "To be mended" in told
+    assert "To be confirmed" not in told
+    office.entered(ledger(2))
+    known = office.previewed(ledger(2, salt="again"))
+    assert "Nothing new" in text_of(client.get(page(known)))
+
+
+def test_records_that_change_are_called_by_their_names(office: Office, client: Client) -> None:
+    before = sheet_rows(ACTIVITIES, range(2))
+    office.entered(workbook(("台账", ACTIVITIES, before)))
+    after = [{**row, "participants": 999} for row in before]
+    changed = office.previewed(workbook(("台账", ACTIVITIES, after)))
+    assert changed.changed == 2
+    told = text_of(client.get(page(changed)))
+    assert "第0条" in told
+    assert "第1条" in told
