@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = [sys.executable]
 MANAGE = [sys.executable, "manage.py"]
 REQUIRED = os.environ.get("REQUIRE_SERVICES", "") not in {"", "0"}
-PROCESSES = os.environ.get("TEST_PROCESSES", "2")
+PROCESSES = os.environ.get("TEST_PROCESSES", "3")
 SERVICES = {"TEST_DATABASE_URL", "TEST_REDIS_URL"}
 
 USUAL_DATABASES = [
