@@ -16,6 +16,7 @@ class OutreachConfig(AppConfig):
         from outreach.digests import digest_at_home
         from outreach.inbox import at_home
         from outreach.mood import alerts_at_home
+        from outreach.similar import widely_at_home
         from programs import demo_more
         from programs.menu import Page, add_page
         from programs.panels import Panel, add_panel
@@ -48,6 +49,7 @@ class OutreachConfig(AppConfig):
         add_page(
             Page("listening", _("Public mood"), "mood_overview", "report-analytics", Permission.RECORD_VIEW)
         )
+        add_panel(Panel(11, "outreach/widely_panel.html", widely_at_home))
         add_panel(Panel(12, "outreach/mood_panel.html", alerts_at_home))
         demo_more.add_loader(load_demo)
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 from django.utils import timezone
 
@@ -31,12 +28,9 @@ def load(writer: Any) -> None:
     _Listening(writer).run()
 
 
-@contextmanager
-def as_on(day: dt.date, hour: int) -> Iterator[None]:
+def moment_on(day: dt.date, hour: int) -> dt.datetime:
     """The steps of the demo are taken on the days on which they would have been."""
-    moment = timezone.make_aware(dt.datetime.combine(day, dt.time(hour, 15)))
-    with mock.patch.object(timezone, "now", return_value=moment):
-        yield
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(hour, 15)))
 
 
 class _Listening:
@@ -117,19 +111,18 @@ class _Listening:
         if Opinion.objects.filter(unit=unit, occurred_on=day, title=title).exists():
             return
         kind = "dispute" if category == "family" else self.rng.choice(["opinion", "problem", "problem"])
-        with as_on(day, 10):
-            self.writer.log(
-                Opinion,
-                unit,
-                occurred_on=day,
-                title=title,
-                type=kind,
-                category=category,
-                content=f"{where}，{title}，希望尽快办理。",
-                location=where,
-                voices=self.rng.choice([1, 1, 1, 2, 5]),
-                **values,
-            )
+        self.writer.log(
+            Opinion,
+            unit,
+            occurred_on=day,
+            title=title,
+            type=kind,
+            category=category,
+            content=f"{where}，{title}，希望尽快办理。",
+            location=where,
+            voices=self.rng.choice([1, 1, 1, 2, 5]),
+            **values,
+        )
         self.live(Opinion.objects.order_by("-pk")[0], day)
 
     def live(self, opinion: Opinion, day: dt.date) -> None:
@@ -161,10 +154,14 @@ class _Listening:
             choices = ["satisfied", "partly", "dissatisfied", "unreached"]
             given = {"satisfaction": self.rng.choices(choices, weights=[12, 4, 1, 1])[0]}
         at = opinion.unit if step in ("revisit", "close") else opinion.responsible
-        with as_on(day, 15):
-            return take_step(
-                by=self.actor(at), opinion=opinion, transition=step, version=opinion.version, **given
-            )
+        return take_step(
+            by=self.actor(at),
+            opinion=opinion,
+            transition=step,
+            version=opinion.version,
+            at=moment_on(day, 15),
+            **given,
+        )
 
     def actor(self, unit: Unit) -> Actor:
         user = self.writer.officers.get(unit.pk, self.writer.clerk)

@@ -9,5 +9,6 @@ from outreach import digests
 
 @shared_task(name="outreach.make_digests")
 def make_digests() -> None:
-    """Remind everybody of today; what an earlier run left undone is done now."""
+    """Remind everybody of today, and clear away what is old; what an earlier run left undone is done now."""
     digests.make_digests()
+    digests.delete_old()

@@ -38,6 +38,9 @@ TOLD = ("overdue", "soon", "new", "returned", "revisit")
 UNIT_OF = {"hand": "responsible", "received": "unit"}
 WRITERS = [code for code, role in ROLES.items() if Permission.RECORD_WRITE in role.permissions]
 SOME = 500
+# A reminder is of use on its day alone. A year of them answers who was told of what when somebody asks why an opinion
+# was left lying; then it says nothing that the opinions' own steps do not say better.
+KEPT = dt.timedelta(days=366)
 
 
 # --- what waits ----------------------------------------------------------------------------------------------------
@@ -58,6 +61,12 @@ def make_digests(day: dt.date | None = None) -> int:
         if is_mail_configured():
             transaction.on_commit(partial(send_mails, day))
     return len(digests)
+
+
+def delete_old(day: dt.date | None = None) -> int:
+    """Delete the reminders of more than a year before `day`; their number."""
+    number, _by_model = Digest.objects.filter(day__lt=(day or timezone.localdate()) - KEPT).delete()
+    return number
 
 
 def _due(day: dt.date) -> Iterator[Digest]:

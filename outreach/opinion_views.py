@@ -17,6 +17,7 @@ from outreach.actions.opinions import StepConflict, take_step, why_not
 from outreach.forms.opinions import StepForm
 from outreach.inbox import TABS, counts, rows_of
 from outreach.models.opinion import Opinion
+from outreach.visit_parts import shown_visit
 from programs import registry
 from programs.access import Actor, get_record_or_404, requires, visible
 from programs.facts import shown, title_of
@@ -39,6 +40,7 @@ def life_of(opinion: Opinion, actor: Actor) -> dict[str, Any]:
         "likely": [_offer(opinion, step) for step in offered if step.code in likely],
         "others": [_offer(opinion, step) for step in offered if step.code not in likely],
         "now": _now(opinion),
+        "heard_on": shown_visit(opinion, actor),
         "pieces": _related(opinion.pieces.all(), actor),
         "merged": _related(opinion.merged.all(), actor),
         "goes_on": _related(Opinion.objects.filter(pk=opinion.merged_into_id or 0), actor),

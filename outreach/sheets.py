@@ -206,8 +206,8 @@ class OpinionSheet(RecordSheet):
                 _standing(naming[start : start + SOME], "visit_number").values_list("unit_id", "number")
             )
         message = _(
-            "No visit of this unit has this number, neither in the workbook nor among the records. Add the visit, or "
-            "leave the cell empty."
+            "No visit of this unit has this number, neither in a row of the workbook that can be entered nor among the "
+            "records. Add the visit, correct its row if that is refused, or leave the cell empty."
         )
         return {
             row.at: {"visit_number": ValidationError(message, code="unknown_visit")}

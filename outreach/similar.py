@@ -12,15 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, FloatField, Func, QuerySet, TextField, Value
 from django.db.models.functions import Concat
+from django.urls import reverse
 from django.utils import timezone
 
 from outreach.models.opinion import Opinion, State
 from programs.access import Actor, visible
 from programs.models.unit import COMMUNITY_KINDS, Unit
+from programs.roles import Permission
 
 OPEN = (State.RECEIVED, State.ACCEPTED, State.ASSIGNED, State.HANDLING, State.RETURNED)
 DAYS_BACK = 90
@@ -158,10 +161,26 @@ def raised_widely(actor: Actor, today: dt.date | None = None) -> list[Matter]:
         .filter(occurred_on__gt=today - dt.timedelta(days=WIDELY_DAYS), occurred_on__lte=today)
         .exclude(state__in=[State.DECLINED, State.SPLIT])
         .select_related("unit")
+        .defer("content", "answer")
         .order_by("-occurred_on", "-pk")[:MOST_COMPARED]
     )
     wide = [matter for matter in _matters(recent) if len(matter.communities) >= WIDELY_COMMUNITIES]
     return sorted(wide, key=lambda matter: (-len(matter.communities), -matter.voices))
+
+
+def widely_at_home(actor: Actor) -> dict[str, Any] | None:
+    """The panel of the home page, for who may press on with such matters: how many there are, and the way there."""
+    if not actor.may(Permission.OPINION_SUPERVISE):
+        return None
+    number = len(raised_widely(actor))
+    if not number:
+        return None
+    return {
+        "number": number,
+        "days": WIDELY_DAYS,
+        "communities": WIDELY_COMMUNITIES,
+        "url": reverse("opinions_widely"),
+    }
 
 
 def _matters(opinions: Iterable[Opinion]) -> list[Matter]:

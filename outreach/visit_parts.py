@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from outreach.models.opinion import Opinion
 from outreach.models.place import Place
@@ -32,6 +33,15 @@ def visit_of(opinion: Opinion, actor: Actor) -> Visit | None:
         return None
     named: Any = Visit.objects.present().filter(unit=opinion.unit_id, number=opinion.visit_number)
     return visible(named.for_list(), actor).first()
+
+
+def shown_visit(opinion: Opinion, actor: Actor) -> list[dict[str, Any]]:
+    """The link to that visit, if there is one: [{url, number, title}]."""
+    visit = visit_of(opinion, actor)
+    if visit is None:
+        return []
+    url = reverse("record_detail", args=["visits", visit.pk])
+    return [{"url": url, "number": visit.number, "title": title_of(visit, actor)}]
 
 
 def visits_at(place: Place, actor: Actor) -> QuerySet[Visit]:
@@ -67,3 +77,11 @@ def shown_visits(place: Place, actor: Actor) -> dict[str, Any]:
         for visit in found[:MOST_SHOWN]
     ]
     return {"rows": rows, "count": len(rows) if len(rows) < MOST_SHOWN else found.count()}
+
+
+def links_of_place(place: Place) -> list[dict[str, Any]]:
+    """[{label, url, icon}]: what to hang up there. Of a place that citizens do not find, the poster says so itself."""
+    if place.is_removed:
+        return []
+    url = reverse("poster_place", args=[place.pk])
+    return [{"label": _("Poster with QR code"), "url": url, "icon": "qrcode"}]

@@ -413,4 +413,4 @@ class BlankView(APIView):
         if actor.unit is None:
             raise Http404
         content = blank.blank_workbook(by=actor, unit=actor.unit, kinds=[kind] if kind else registry.kinds())
-        return downloads.workbook(content, blank_name(actor, kind))
+        return downloads.workbook(content, blank_name(actor, [kind] if kind else []))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -13,6 +15,7 @@ from django.db.models import prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -38,6 +41,7 @@ from reporting.uploads.sheet import Sheet
 from reporting.uploads.states import WrongState
 from reporting.uploads.values import is_blank
 from reporting.uploads.values import shown as cell_shown
+from reporting.uploads.words import listed
 
 BRING = Permission.RECORD_BRING
 # What a page tells of the cells below a header, to know a column again by.
@@ -119,6 +123,7 @@ def _about_dropping(form: DropForm) -> dict[str, Any]:
     return {
         "drop_form": form,
         "kinds": registry.kinds(),
+        "together": _together(),
         "most_megabytes": MAX_BYTES >> 20,
         "most_rows": MAX_ROWS,
         "undo_days": UNDO_DAYS,
@@ -128,19 +133,28 @@ def _about_dropping(form: DropForm) -> dict[str, Any]:
 @requires(BRING)
 @require_safe
 def upload_blank(request: HttpRequest) -> HttpResponseBase:
-    """A workbook to fill in: of one kind (?kind=), or a sheet for each."""
+    """A workbook to fill in: of one kind (?kind=) or several (?kind=&kind=), or a sheet for each."""
     actor = _actor(request)
-    code = request.GET.get("kind", "")
-    kind = kind_or_none(code)
-    if actor.unit is None or (code and kind is None):
+    codes = dict.fromkeys(code for code in request.GET.getlist("kind") if code)
+    kinds = [kind for kind in registry.kinds() if kind.code in codes]
+    if actor.unit is None or len(kinds) != len(codes):
         raise Http404
-    content = blank.blank_workbook(by=actor, unit=actor.unit, kinds=[kind] if kind else registry.kinds())
-    return downloads.workbook(content, blank_name(actor, kind))
+    content = blank.blank_workbook(by=actor, unit=actor.unit, kinds=kinds or registry.kinds())
+    return downloads.workbook(content, blank_name(actor, kinds))
 
 
-def blank_name(actor: Actor, kind: RecordKind | None) -> str:
-    what = str(kind.label_plural) if kind else _("All records")
+def blank_name(actor: Actor, kinds: Sequence[RecordKind]) -> str:
+    what = listed(str(kind.label_plural) for kind in kinds) if kinds else _("All records")
     return f"{actor.unit.name if actor.unit else ''} {what}.xlsx".strip()
+
+
+def _together() -> dict[str, str]:
+    """The blank workbook of the kinds whose rows name each other: its label and the question for it."""
+    kinds = [kind for kind in registry.kinds() if kind.sheet.together]
+    return {
+        "label": capfirst(listed(str(kind.label_plural) for kind in kinds)),
+        "query": urlencode([("kind", kind.code) for kind in kinds]),
+    }
 
 
 # --- one upload -----------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ class Mutation:
     path: str
     old: str
     new: str
-    tests: str  # pytest -k, within MODULES
+    tests: str  # pytest -k, within `module`, or MODULES without one
+    module: str = ""
 
     def apply(self, tree: Path) -> None:
         file = tree / self.path
@@ -407,6 +408,206 @@ MUTATIONS = [
         "    month",
         ACTIONS,
     ),
+    # listening visits
+    Mutation(
+        "the inbox holds every unit's opinions",
+        "outreach/inbox.py",
+        'return Q(responsible__in=own) if whose == "hand" else Q(unit__in=own)',
+        "return ~Q(pk=None)",
+        "counts_are_those",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "an office supervises every district's opinions",
+        "outreach/inbox.py",
+        'return Q(unit__in=units_for(actor, Permission.OPINION_SUPERVISE).values("pk"))',
+        "return ~Q(pk=None)",
+        "own_district_alone",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "everybody has the tabs of the office",
+        "outreach/inbox.py",
+        "if t.whose == whose and (t.permission is None or actor.may(t.permission))]",
+        "if t.whose == whose]",
+        "counts_are_those",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "a step is taken by anybody",
+        "outreach/actions/opinions.py",
+        "if by is None else life.parties(by, opinion)",
+        "if by is None else frozenset(Party)",
+        "test_every_step_by_everybody",
+        "tests/outreach/test_life.py",
+    ),
+    Mutation(
+        "a step is taken by who had a part in it before",
+        "outreach/actions/opinions.py",
+        "        if not _who(by, current) & step.parties:",
+        "        if False:",
+        "only_before",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "the office of another district takes steps",
+        "outreach/life.py",
+        "if actor.covers(Permission.OPINION_SUPERVISE, opinion.unit):",
+        "if actor.may(Permission.OPINION_SUPERVISE):",
+        "own_district_alone",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "who writes anywhere is responsible everywhere",
+        "outreach/life.py",
+        "if actor.covers(Permission.RECORD_WRITE, opinion.responsible):",
+        "if actor.may(Permission.RECORD_WRITE):",
+        "test_every_step_by_everybody",
+        "tests/outreach/test_life.py",
+    ),
+    Mutation(
+        "an answer is released by anybody",
+        "outreach/actions/release.py",
+        "    if not by.covers(Permission.RECORD_WRITE, opinion.unit):\n        raise PermissionDenied\n",
+        "",
+        "released_and_withdrawn",
+        "tests/outreach/test_inbox.py",
+    ),
+    Mutation(
+        "the overview of public mood counts everything",
+        "outreach/mood.py",
+        "seen = visible(MoodObservation.objects.present(), actor).filter(",
+        "seen = MoodObservation.objects.present().filter(",
+        "overview",
+        "tests/outreach/test_mood.py",
+    ),
+    Mutation(
+        "early warnings show to every unit",
+        "outreach/mood.py",
+        "return found.filter(told=actor.unit)",
+        "return found",
+        "seen_with_one_click",
+        "tests/outreach/test_mood.py",
+    ),
+    Mutation(
+        "an early warning is put away by anybody",
+        "outreach/mood.py",
+        "    if not by.covers(Permission.RECORD_WRITE, alert.told):\n        raise PermissionDenied\n",
+        "",
+        "the_action_itself",
+        "tests/outreach/test_mood.py",
+    ),
+    Mutation(
+        "the overview of opinions counts everything",
+        "outreach/opinion_overview.py",
+        "visible(Opinion.objects.present(), actor, listing=True)",
+        "Opinion.objects.present()",
+        "every_number_is_that_of_its_list",
+        "tests/outreach/test_overview.py",
+    ),
+    Mutation(
+        "similar opinions are looked for everywhere",
+        "outreach/similar.py",
+        "scope = visible(Opinion.objects.present(), actor).filter(",
+        "scope = Opinion.objects.present().filter(",
+        "nobody_sees",
+        "tests/outreach/test_similar.py",
+    ),
+    Mutation(
+        "matters of every district count as raised widely",
+        "outreach/similar.py",
+        "        visible(Opinion.objects.present(), actor)\n        .filter",
+        "        Opinion.objects.present()\n        .filter",
+        "other_districts",
+        "tests/outreach/test_similar.py",
+    ),
+    Mutation(
+        "what was raised widely shows on every home page",
+        "outreach/similar.py",
+        "if not actor.may(Permission.OPINION_SUPERVISE):",
+        "if False:",
+        "panel",
+        "tests/outreach/test_similar.py",
+    ),
+    Mutation(
+        "a visit shows opinions out of sight",
+        "outreach/visit_parts.py",
+        'visible(heard.for_list(), actor).order_by("pk")',
+        'heard.for_list().order_by("pk")',
+        "no_more_than_that",
+        "tests/outreach/test_visits.py",
+    ),
+    Mutation(
+        "an opinion leads to a visit out of sight",
+        "outreach/visit_parts.py",
+        "return visible(named.for_list(), actor).first()",
+        "return named.for_list().first()",
+        "not_told_of_the_visit",
+        "tests/outreach/test_visits.py",
+    ),
+    Mutation(
+        "a place shows visits out of sight",
+        "outreach/visit_parts.py",
+        "visible(held.for_list(), actor).order_by",
+        "held.for_list().order_by",
+        "no_more_than_that",
+        "tests/outreach/test_visits.py",
+    ),
+    Mutation(
+        "opinions are filtered by units out of sight",
+        "programs/filters.py",
+        "label=field.verbose_name, queryset=_units",
+        "label=field.verbose_name, queryset=lambda request: Unit.objects.all()",
+        "asked_for",
+        "tests/outreach/test_visits.py",
+    ),
+    Mutation(
+        "the citizen's code is issued by who only reads",
+        "outreach/citizen_staff.py",
+        'registry.kind("opinions"), _actor(request), pk, Permission.RECORD_WRITE',
+        'registry.kind("opinions"), _actor(request), pk, Permission.RECORD_VIEW',
+        "test_access and (opinion_code or opinion_release)",
+    ),
+    # spreadsheets
+    Mutation(
+        "uploads of every unit are listed and opened",
+        "reporting/uploads/jobs.py",
+        "Upload.objects.filter(unit__in=units_for(by, Permission.RECORD_BRING)).select",
+        "Upload.objects.select",
+        "test_access and upload_detail",
+    ),
+    Mutation(
+        "a spreadsheet is brought for a unit out of reach",
+        "reporting/uploads/jobs.py",
+        "if by.unit is None or not by.covers(Permission.RECORD_BRING, unit):",
+        "if False:",
+        "nobody_may_ask",
+        "tests/reporting/uploads/test_jobs.py",
+    ),
+    Mutation(
+        "a file of an upload opens with columns that are not read",
+        "reporting/uploads/downloads.py",
+        "    if not may_open(by, upload):\n        raise PermissionDenied\n",
+        "",
+        "sensitive_columns",
+        "tests/reporting/uploads/test_upload_pages.py",
+    ),
+    Mutation(
+        "a lost role goes on bringing a spreadsheet",
+        "reporting/uploads/claims.py",
+        "if not user.is_active or not by.covers(Permission.RECORD_BRING, upload.unit):",
+        "if False:",
+        "rights_are_those_of_the_moment",
+        "tests/reporting/uploads/test_jobs.py",
+    ),
+    Mutation(
+        "rows are entered for units out of reach",
+        "programs/actions/bulk.py",
+        "    if wanted - found.keys():\n        raise PermissionDenied\n",
+        "",
+        "out_of_reach",
+        "tests/reporting/uploads/test_bulk.py",
+    ),
 ]
 
 
@@ -418,7 +619,7 @@ def copy_tree(to: Path) -> Path:
     return to
 
 
-def run_tests(tree: Path, tests: str) -> subprocess.CompletedProcess[str]:
+def run_tests(tree: Path, tests: str, module: str = "") -> subprocess.CompletedProcess[str]:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TEST_", "COV_"))
     }
@@ -436,7 +637,7 @@ def run_tests(tree: Path, tests: str) -> subprocess.CompletedProcess[str]:
         "no:cacheprovider",
         "--show-capture=no",
     ]
-    command = [sys.executable, "-m", "pytest", *MODULES, "-k", tests, *quick]
+    command = [sys.executable, "-m", "pytest", *([module] if module else MODULES), "-k", tests, *quick]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -449,7 +650,7 @@ def survives(mutation: Mutation, tree: Path) -> str:
     except LookupError as error:
         return f"cannot be applied: {error}"
     try:
-        result = run_tests(tree, mutation.tests)
+        result = run_tests(tree, mutation.tests, mutation.module)
     finally:
         file.write_text(original, encoding="utf-8")
     if result.returncode == 1:

@@ -136,14 +136,23 @@ def receive_from_citizen(
     return opinion
 
 
-def take_step(*, by: Actor | None, opinion: Opinion, transition: str, version: int, **given: Any) -> Opinion:
+def take_step(
+    *,
+    by: Actor | None,
+    opinion: Opinion,
+    transition: str,
+    version: int,
+    at: dt.datetime | None = None,
+    **given: Any,
+) -> Opinion:
     """Take the step named `transition` from the opinion as it stood at `version`; the opinion as it stands then.
 
-    `by` None stands for the citizen who holds its tracking code. `given`: see `Given`. Raises PermissionDenied for who
-    may not, StepConflict for who came too late, ValidationError by name of what was given.
+    `by` None stands for the citizen who holds its tracking code. `at` is when it was taken, if not now (the demo
+    tells of past months). `given`: see `Given`. Raises PermissionDenied for who may not, StepConflict for who came
+    too late, ValidationError by name of what was given.
     """
     step, details = life.TRANSITIONS[transition], Given(**given)
-    now = timezone.now()
+    now = at or timezone.now()
     with transaction.atomic():
         if details.into is not None:
             # Always in the same order, so that two merges never wait for each other.

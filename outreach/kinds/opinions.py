@@ -61,7 +61,17 @@ class OpinionKind(RecordKind):
         "due_on",
         "voices",
     ]
-    filters = ["unit", "occurred_on", "state", "category", "type", "channel", "outcome", "is_supervised"]
+    filters = [
+        "unit",
+        "occurred_on",
+        "state",
+        "responsible",
+        "category",
+        "type",
+        "channel",
+        "outcome",
+        "is_supervised",
+    ]
     search = ["title", "location"]
     sorts = ["occurred_on", "voices", "created_at"]
     prepared = ["responsible", "due_on", "answer_due_on"]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from outreach.forms.places import PlaceForm
 from outreach.models.place import Place
 from outreach.sheets import PlaceSheet
-from outreach.visit_parts import shown_visits
+from outreach.visit_parts import links_of_place, shown_visits
 from programs.access import Actor
 from programs.registry import Action, Indicator, Measure, RecordKind, register
 
@@ -39,4 +39,4 @@ class PlaceKind(RecordKind):
     ]
 
     def on_detail_page(self, record: Place, actor: Actor) -> dict[str, Any]:
-        return {"visits": shown_visits(record, actor)}
+        return {"visits": shown_visits(record, actor), "actions": links_of_place(record)}

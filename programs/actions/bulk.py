@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
-from django.db import connection, models, transaction
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -25,7 +25,7 @@ from programs.access import Actor, units_for
 from programs.actions import bulk_rows
 from programs.actions.audit import changes_of, event_of
 from programs.actions.bulk_rows import Progress
-from programs.actions.records import snapshot
+from programs.actions.records import check_unique, snapshot
 from programs.models.attachment import Attachment
 from programs.models.record import Record
 from programs.models.unit import Unit
@@ -104,7 +104,8 @@ class TakenBack:
 
 
 class Outdated(Exception):
-    """A record is no longer at the version that the rows were checked against; nothing was written."""
+    """The records are no longer what the rows were checked against: one has another version, or a new one has what may
+    stand only once. Nothing was written."""
 
 
 def save_records(
@@ -123,18 +124,62 @@ def save_records(
     `part` tells several calls for one upload and kind apart: a row of a part is written once, the database refuses a
     second time. Raises PermissionDenied for a unit out of reach, Outdated.
     """
-    with transaction.atomic():
-        written = Written()
-        if new:
-            keys = _create(by, kind, new, upload_id, part, progress)
-            written.first_pk, written.last_pk = keys[0], keys[-1]
-        for start in range(0, len(changed), MANY):
-            rows = sorted(changed, key=lambda row: row.pk)[start : start + MANY]
-            written.changes += _change(by, kind, rows, upload_id)
-            progress(len(new) + start + len(rows))
-        if new or changed:
-            bell.ring_on_commit()
+    try:
+        with transaction.atomic():
+            return _save(by, kind, new, changed, upload_id, part, progress)
+    except IntegrityError:
+        # Somebody may have been faster with what may stand only once, such as the number of a visit.
+        if _is_taken(kind, new, changed):
+            raise Outdated from None
+        raise
+
+
+def _save(
+    by: Actor,
+    kind: RecordKind,
+    new: Sequence[NewRow],
+    changed: Sequence[ChangedRow],
+    upload_id: int,
+    part: int,
+    progress: Progress,
+) -> Written:
+    written = Written()
+    if new:
+        keys = _create(by, kind, new, upload_id, part, progress)
+        written.first_pk, written.last_pk = keys[0], keys[-1]
+    for start in range(0, len(changed), MANY):
+        rows = sorted(changed, key=lambda row: row.pk)[start : start + MANY]
+        written.changes += _change(by, kind, rows, upload_id)
+        progress(len(new) + start + len(rows))
+    if new or changed:
+        bell.ring_on_commit()
     return written
+
+
+def _is_taken(kind: RecordKind, new: Sequence[NewRow], changed: Sequence[ChangedRow]) -> bool:
+    """Whether a record that stands has what one of the rows would have, and only one may. A few questions for each row:
+    this is asked after the database has refused, and ends with the first that is found."""
+    records = [kind.model(**_by_column(kind, row.values)) for row in new]
+    stand = kind.model.objects.in_bulk([row.pk for row in changed])
+    for row in changed:
+        if record := stand.get(row.pk):
+            for name, value in _by_column(kind, row.values).items():
+                setattr(record, name, value)
+            records.append(record)
+    return any(_meets_another(record) for record in records)
+
+
+def _meets_another(record: Record) -> bool:
+    try:
+        check_unique(record)
+    except ValidationError:
+        return True
+    return False
+
+
+def _by_column(kind: RecordKind, values: dict[str, Any]) -> dict[str, Any]:
+    """By attribute name, a foreign key as its primary key."""
+    return {kind.field(name).attname: _pk(value) for name, value in values.items()}
 
 
 # --- new records ---------------------------------------------------------------------------------------------------
@@ -192,10 +237,7 @@ def _prepared(kind: RecordKind, new: Sequence[NewRow]) -> dict[str, list[Any]]:
     """The values that the kind sets by itself, by attribute name."""
     if not kind.prepared:
         return {}
-    records = [
-        kind.model(**{kind.field(name).attname: _pk(value) for name, value in row.values.items()})
-        for row in new
-    ]
+    records = [kind.model(**_by_column(kind, row.values)) for row in new]
     for record in records:
         kind.prepare(record)
     names = [kind.field(name).attname for name in kind.prepared]

@@ -130,6 +130,8 @@ def unit_detail(request: HttpRequest, code: str) -> HttpResponse:
         "verbs": [verb for verb in VERBS.values() if manages and verb.applies(unit)],
         "may_create": manages and unit.is_open,
         "shows_figures": actor.covers(Permission.STATISTICS_VIEW, unit),
+        # Who answers there, or looks after the unit, prints what leads citizens to it.
+        "offers_poster": unit.is_open and (manages or actor.covers(Permission.RECORD_WRITE, unit)),
     }
     return render(request, "units/detail.html", context)
 

@@ -14,12 +14,14 @@ Values = dict[str, Any]
 
 @dataclass(slots=True)
 class Same:
-    """A row that adds nothing: it is the record `of_record`, or says what the row `of_row` said."""
+    """A row that adds nothing: it is the record `of_record`, or says what the row `of_row` of the sheet `of_sheet`
+    said."""
 
     row: int
     of_record: int | None
     of_row: int | None
     message: str
+    of_sheet: str = ""
 
 
 @dataclass(slots=True)

@@ -170,7 +170,8 @@ class _Checker:
                 if same_sheet
                 else _("Row %(row)d of %(sheet)s says the same.")
             )
-            self.checked.same.append(Same(row.number, None, first.row, self.tell.share(message % where)))
+            said = self.tell.share(message % where)
+            self.checked.same.append(Same(row.number, None, first.row, said, first.sheet))
             return
         where["fields"] = self.tell.labels(self.kind.sheet.key)
         message = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from programs import registry
 from programs.actions.bulk import ChangedRow, NewRow
@@ -41,6 +42,10 @@ def judge(parts: Sequence[Part]) -> None:
         rows = _told(kind, good)
         refused = kind.sheet.refusals(rows, workbook)
         _refuse([(good[at], errors) for at, errors in refused.items()])
+        _refuse_repeated(
+            [part for part in parts if part.kind is kind],
+            {(good[at].part.sheet.name, good[at].row.row) for at in refused},
+        )
         workbook[kind.code] = [row for row in rows if row.at not in refused]
 
 
@@ -79,8 +84,33 @@ def _refuse(refused: Sequence[tuple[_Good, dict[str, ValidationError]]]) -> None
         part.checked.new = [row for row in part.checked.new if id(row) not in gone]
         part.checked.changed = [row for row in part.checked.changed if id(row) not in gone]
     for one, errors in sorted(refused, key=lambda item: item[0].row.row):
-        sheet = one.part.sheet
-        number = one.row.row
-        row = Row(number, sheet.rows[number - sheet.first_row], {}, {})
-        told = {name: [error] for name, error in errors.items()}
-        Telling(one.part.kind, one.part.layout, one.part.checked).refuse(row, told)
+        _tell(one.part, one.row.row, errors)
+
+
+def _refuse_repeated(parts: Sequence[Part], gone: set[tuple[str, int]]) -> None:
+    """A row that only says again what a refused one says is not there already: nothing of it is entered."""
+    for part in parts:
+        repeated = [same for same in part.checked.same if (same.of_sheet, same.of_row) in gone]
+        if not repeated:
+            continue
+        numbers = {same.row for same in repeated}
+        part.checked.same = [same for same in part.checked.same if same.row not in numbers]
+        for same in repeated:
+            where = {"row": same.of_row, "sheet": same.of_sheet}
+            message = (
+                _("Row %(row)d says the same and is refused. Correct it there, and delete one of the two.")
+                if same.of_sheet == part.sheet.name
+                else _(
+                    "Row %(row)d of %(sheet)s says the same and is refused. Correct it there, and delete one of the "
+                    "two."
+                )
+            )
+            _tell(part, same.row, {"": ValidationError(message % where, code="twice")})
+
+
+def _tell(part: Part, number: int, errors: dict[str, ValidationError]) -> None:
+    sheet = part.sheet
+    row = Row(number, sheet.rows[number - sheet.first_row], {}, {})
+    Telling(part.kind, part.layout, part.checked).refuse(
+        row, {name: [error] for name, error in errors.items()}
+    )

@@ -280,3 +280,12 @@ def test_two_workers_at_once_remind_once(readers: SimpleNamespace, mailing: Any,
         "community_officer@example.cn",
         "sibling@example.cn",
     ]
+
+
+def test_reminders_of_more_than_a_year_ago_are_cleared_away(readers: SimpleNamespace) -> None:
+    today, person = timezone.localdate(), readers.people.community_officer
+    for days in (1, 365, 367, 800):
+        Digest.objects.create(user=person, day=today - dt.timedelta(days=days), counts={"new": 1})
+    task()
+    kept = Digest.objects.filter(user=person, day__lt=today).values_list("day", flat=True)
+    assert sorted((today - day).days for day in kept) == [1, 365]

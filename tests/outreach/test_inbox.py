@@ -6,11 +6,15 @@ import datetime as dt
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from outreach import inbox
+from outreach.actions.opinions import take_step
+from outreach.actions.release import release, withdraw
 from outreach.models.opinion import Opinion
 from tests.outreach.test_life import received, step, world
 
@@ -146,3 +150,37 @@ def test_the_number_of_queries_does_not_grow(world: SimpleNamespace, sign_in: An
         received(world)
     assert Opinion.objects.count() == 10
     assert all(after <= before for after, before in zip(queries(), few, strict=True))
+
+
+def test_an_office_supervises_its_own_district_alone(world: SimpleNamespace, make_user: Any) -> None:
+    world.people.elsewhere_office = make_user("elsewhere_office", "office", world.tree.elsewhere)
+    some_of_everything(world)
+    numbers = inbox.counts(world.who("elsewhere_office"))
+    assert set(numbers.values()) == {0}
+    opinion = received(world)
+    with pytest.raises(PermissionDenied):
+        step(world, opinion, "supervise", "elsewhere_office")
+    assert step(world, opinion, "supervise", "office").is_supervised
+
+
+def test_who_had_a_part_in_it_only_before_takes_no_step(world: SimpleNamespace) -> None:
+    """What the person looked at is what decides the step, what stands now is what decides who may."""
+    opinion = step(world, received(world), "accept")
+    opinion = step(world, opinion, "assign", unit=world.tree.police)
+    opinion = step(world, opinion, "return", "unit_officer")
+    stale = Opinion.objects.select_related("unit", "responsible").get(pk=opinion.pk)
+    stale.responsible = world.tree.police
+    with pytest.raises(PermissionDenied):
+        take_step(by=world.who("unit_officer"), opinion=stale, transition="start", version=opinion.version)
+
+
+@pytest.mark.parametrize("name", ["sibling_officer", "unit_officer", "street_officer", "office", "outsider"])
+def test_answers_are_released_and_withdrawn_by_who_received_alone(world: SimpleNamespace, name: str) -> None:
+    opinion = step(world, received(world), "accept")
+    for code in ("start", "answer"):
+        opinion = step(world, opinion, code)
+    for act in (release, withdraw):
+        with pytest.raises(PermissionDenied):
+            act(by=world.who(name), opinion=opinion, version=opinion.version)
+    release(by=world.who("community_officer"), opinion=opinion, version=opinion.version)
+    assert opinion.is_released

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -137,6 +138,18 @@ def test_seen_with_one_click_by_whoever_is_told(
     assert AuditEvent.objects.filter(action="mood.seen", object_pk=str(one.pk)).count() == 1
     assert SEEN not in street.get("/").content.decode()
     assert SEEN in sign_in(people.office).get("/").content.decode(), "the office has not seen it yet"
+
+
+def test_the_action_itself_asks_who_puts_a_warning_away(
+    observe: Any, people: SimpleNamespace, tree: SimpleNamespace
+) -> None:
+    observe(4)
+    alert = MoodAlert.objects.get(told=tree.street)
+    for name in ("community_officer", "office", "outsider"):
+        with pytest.raises(PermissionDenied):
+            mood.mark_seen(by=Actor.of(getattr(people, name)), alert=alert)
+    alert.refresh_from_db()
+    assert alert.seen_at is None
 
 
 def test_a_removed_observation_warns_nobody(observe: Any, people: SimpleNamespace, sign_in: Any) -> None:

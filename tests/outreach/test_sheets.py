@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import re
+import zipfile
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
+from django.urls import reverse
 
 from outreach.models import Opinion, OpinionStep, Visit
 from programs import registry
+from programs.access import Actor
+from programs.actions.bulk import ChangedRow, NewRow, Outdated, save_records
 from programs.sheets import DATE
 from reporting.models import UploadRemark
 from reporting.models.upload import State
+from reporting.uploads import jobs, writing
+from reporting.uploads.layout import NOTES
 from tests.reporting.uploads.conftest import Office, workbook
 
 pytestmark = pytest.mark.django_db
@@ -97,8 +106,6 @@ def test_the_same_workbook_again_adds_nothing(office: Office) -> None:
 
 
 def test_what_ledgers_call_their_columns(office: Office) -> None:
-    import io
-
     import xlsxwriter
 
     target = io.BytesIO()
@@ -132,3 +139,100 @@ def test_what_ledgers_call_their_columns(office: Office) -> None:
     assert (upload.state, upload.written_new) == (State.APPLIED, 2), remarks(upload)
     assert Visit.objects.get().form == "leader"
     assert Opinion.objects.get().citizen == "王芳"
+
+
+def test_a_row_that_repeats_a_refused_one_is_refused_and_told_so(
+    office: Office, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any
+) -> None:
+    """Nothing of the row that it repeats is entered: it must not be told that all is there already."""
+    make_record("visits", tree.own, people.community_officer, number="7")
+    upload = office.previewed(
+        workbook(("走访", VISITS, [visit("7"), visit("7"), visit("1")])), None, language="en"
+    )
+    assert (upload.read, upload.new, upload.same, upload.refused) == (3, 1, 0, 2)
+    said = dict(
+        UploadRemark.objects.filter(sheet__upload=upload, sort="refused").values_list("row", "message")
+    )
+    assert "has this visit number" in said[2]
+    assert "Row 2 says the same and is refused" in said[3]
+
+
+def test_a_row_that_repeats_a_refused_one_of_another_sheet(
+    office: Office, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any
+) -> None:
+    make_record("visits", tree.own, people.community_officer, number="7")
+    sheets = ("上半年", VISITS, [visit("7")]), ("下半年", VISITS, [visit("7"), visit("1")])
+    upload = office.previewed(workbook(*sheets), None, language="en")
+    assert (upload.new, upload.same, upload.refused) == (1, 0, 2)
+    messages = UploadRemark.objects.filter(sheet__upload=upload, sort="refused").values_list(
+        "message", flat=True
+    )
+    assert any("Row 2 of 上半年 says the same and is refused" in message for message in messages)
+
+
+def test_an_opinion_of_a_refused_visit_is_told_to_correct_its_row(office: Office) -> None:
+    content = ledger([visit("1", person_times="许多")], [opinion("路灯不亮", "1")])
+    upload = office.previewed(content, None, language="en")
+    said = UploadRemark.objects.get(sheet__upload=upload, field="visit_number").message
+    assert "correct its row if that is refused" in said
+
+
+def test_of_two_uploads_with_one_number_the_second_is_shown_again(
+    office: Office, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any, monkeypatch: Any
+) -> None:
+    """Both were confirmed when the number was free; the other was entered between check and writing."""
+    upload = jobs.confirm(by=office.by, upload=office.previewed(ledger([visit("7"), visit("8")], []), None))
+    enter, times = writing._enter, []
+
+    def somebody_is_faster(*args: Any) -> None:
+        times.append(1)
+        if len(times) == 1:
+            make_record("visits", tree.own, people.community_officer, number="7", theme="别的走访")
+        enter(*args)
+
+    monkeypatch.setattr(writing, "_enter", somebody_is_faster)
+    upload = jobs.finish(upload, seconds=5)
+    assert (upload.state, bool(upload.message)) == (State.PREVIEWED, True)
+    assert (upload.new, upload.refused, len(times)) == (1, 1, 1)
+    assert list(Visit.objects.values_list("theme", flat=True)) == ["别的走访"], "nothing half written"
+
+
+@pytest.mark.parametrize("how", ["new", "changed"])
+def test_a_number_taken_meanwhile_is_no_error_of_the_database(
+    how: str, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any
+) -> None:
+    by = Actor.of(people.community_officer)
+    make_record("visits", tree.own, by.user, number="7")
+    other = make_record("visits", tree.own, by.user, number="8")
+    values = {name: value for name, value in visit("7").items() if name != DATE}
+    free = NewRow(2, {**values, "occurred_on": DAY, "unit": tree.own, "number": "9"})
+    new, changed = [free], []
+    if how == "new":
+        new.append(NewRow(3, {**values, "occurred_on": DAY, "unit": tree.own}))
+    else:
+        changed.append(ChangedRow(3, other.pk, other.version, {"number": "7"}))
+    with pytest.raises(Outdated):
+        save_records(by=by, kind=VISITS, new=new, changed=changed, upload_id=7)
+    assert sorted(Visit.objects.values_list("number", flat=True)) == ["7", "8"]
+
+
+def test_another_error_of_the_database_stays_one(tree: SimpleNamespace, people: SimpleNamespace) -> None:
+    by = Actor.of(people.community_officer)
+    values = {name: value for name, value in visit("7").items() if name != DATE}
+    wrong = NewRow(2, {**values, "occurred_on": dt.date(1999, 1, 1), "unit": tree.own})
+    with pytest.raises(IntegrityError):
+        save_records(by=by, kind=VISITS, new=[wrong], upload_id=7)
+
+
+def test_the_blank_workbook_of_visits_with_opinions(
+    people: SimpleNamespace, tree: SimpleNamespace, sign_in: Any
+) -> None:
+    client = sign_in(people.community_officer)
+    page = client.get(reverse("upload_list")).content.decode()
+    address = f"{reverse('upload_blank')}?kind=visits&kind=opinions"
+    assert address.replace("&", "&amp;") in page
+    content = io.BytesIO(b"".join(client.get(address)))
+    with zipfile.ZipFile(content) as book:
+        names = re.findall(r'<sheet name="([^"]+)"', book.read("xl/workbook.xml").decode())
+    assert names == [str(VISITS.label_plural), str(OPINIONS.label_plural), str(NOTES)]
+    assert client.get(f"{address}&kind=unheard-of").status_code == 404

@@ -170,3 +170,30 @@ def test_other_districts_do_not_count(tree: SimpleNamespace, people: SimpleNames
     for unit in (tree.own, tree.sibling, tree.elsewhere_community):
         raise_it(unit, "垃圾清运不及时")
     assert communities(Actor.of(people.office)) == []
+
+
+def test_the_home_page_of_the_office_tells_of_them(
+    tree: SimpleNamespace, people: SimpleNamespace, raise_it: Any, sign_in: Callable[..., Client]
+) -> None:
+    office = sign_in(people.office)
+    assert "widely-title" not in office.get("/").content.decode()
+    for unit in (tree.own, tree.sibling, tree.cousin):
+        raise_it(unit, "垃圾清运不及时")
+    page = office.get("/").content.decode()
+    assert "widely-title" in page
+    assert 'href="/opinions/widely/">' in page.split("widely-title", 2)[-1]
+    assert "原话金丝雀" not in page
+    assert "widely-title" not in sign_in(people.community_officer).get("/").content.decode()
+
+
+def test_the_panel_asks_once_and_of_others_nothing(
+    tree: SimpleNamespace, people: SimpleNamespace, raise_it: Any, django_assert_num_queries: Any
+) -> None:
+    for unit in (tree.own, tree.sibling, tree.cousin):
+        raise_it(unit, "垃圾清运不及时", "某路")
+    for name, number in (("office", 1), ("street_officer", 0), ("community_officer", 0), ("leader", 0)):
+        actor = Actor.of(getattr(people, name))
+        with django_assert_num_queries(number):
+            shown = similar.widely_at_home(actor)
+        assert (shown is not None) is (name == "office")
+        assert shown is None or shown["number"] == 1

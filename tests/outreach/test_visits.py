@@ -189,3 +189,108 @@ def test_the_form_of_a_visit_asks_the_same_number_of_queries_however_many_places
             client.get(NEW)
         counts.append(len(asked))
     assert counts[0] == counts[1]
+
+
+def test_an_opinion_leads_to_the_visit_it_was_heard_on(
+    client: Any, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any, make_user: Any
+) -> None:
+    visit = make_record("visits", tree.own, people.community_officer, number="7", theme="夜访老旧小区")
+    sibling = make_user("s1", "community_officer", tree.sibling)
+    make_record("visits", tree.sibling, sibling, number="8", theme="别家的走访")
+    of_it, of_another, of_none = (
+        make_record("opinions", tree.own, people.community_officer, visit_number=number)
+        for number in ("7", "8", "")
+    )
+    link = reverse("record_detail", args=["visits", visit.pk])
+    for opinion, leads in ((of_it, True), (of_another, False), (of_none, False)):
+        page = client.get(reverse("record_detail", args=["opinions", opinion.pk])).content.decode()
+        assert (link in page) is leads
+        assert "别家的走访" not in page
+
+
+def test_who_was_handed_an_opinion_is_not_told_of_the_visit(
+    tree: SimpleNamespace, people: SimpleNamespace, make_record: Any, sign_in: Any
+) -> None:
+    make_record("visits", tree.own, people.community_officer, number="7", theme="夜访老旧小区")
+    opinion = make_record("opinions", tree.own, people.community_officer, visit_number="7")
+    opinion.joint_units.add(tree.police)
+    response = sign_in(people.unit_officer).get(reverse("record_detail", args=["opinions", opinion.pk]))
+    assert response.status_code == 200
+    assert "夜访老旧小区" not in response.content.decode()
+
+
+def test_a_place_leads_to_its_poster(
+    client: Any, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any
+) -> None:
+    place = make_record("places", tree.own, people.community_officer, name="阳光活动室")
+    page = client.get(reverse("record_detail", args=["places", place.pk])).content.decode()
+    assert reverse("poster_place", args=[place.pk]) in page
+    client.post(reverse("record_remove", args=["places", place.pk]), {"reason": "重复填报"})
+    page = client.get(reverse("record_detail", args=["places", place.pk])).content.decode()
+    assert reverse("poster_place", args=[place.pk]) not in page
+
+
+def test_the_page_of_a_unit_leads_to_its_poster_for_who_answers_there(
+    tree: SimpleNamespace, people: SimpleNamespace, sign_in: Any
+) -> None:
+    poster = reverse("poster_unit", args=[tree.own.code])
+    for name, offered in (
+        ("community_officer", True),
+        ("office", True),
+        ("leader", False),
+        ("unit_officer", False),
+    ):
+        page = (
+            sign_in(getattr(people, name)).get(reverse("unit_detail", args=[tree.own.code])).content.decode()
+        )
+        assert (poster in page) is offered, name
+    Unit.objects.filter(pk=tree.own.pk).update(closed_on=DAY)
+    page = sign_in(people.office).get(reverse("unit_detail", args=[tree.own.code])).content.decode()
+    assert poster not in page
+
+
+# --- the list of opinions -------------------------------------------------------------------------
+
+
+def test_opinions_are_found_by_who_has_to_act(
+    client: Any, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any, make_user: Any
+) -> None:
+    make_record("opinions", tree.own, people.community_officer, title="自己办的")
+    handed = make_record("opinions", tree.own, people.community_officer, title="交办出去的")
+    Opinion.objects.filter(pk=handed.pk).update(responsible=tree.police)
+    make_record(
+        "opinions", tree.sibling, make_user("s1", "community_officer", tree.sibling), title="别家的事"
+    )
+    address = reverse("record_list", args=["opinions"])
+    page = client.get(address, {"responsible": tree.police.code}).content.decode()
+    assert ("交办出去的" in page, "自己办的" in page) == (True, False)
+    page = client.get(address, {"responsible": tree.sibling.code}).content.decode()
+    assert "别家的事" not in page, "the filter narrows what one may see and never widens it"
+
+
+def test_a_responsible_unit_out_of_sight_cannot_be_asked_for(
+    client: Any, tree: SimpleNamespace, people: SimpleNamespace, make_record: Any
+) -> None:
+    handed = make_record("opinions", tree.own, people.community_officer, title="交到外区的")
+    Opinion.objects.filter(pk=handed.pk).update(responsible=tree.elsewhere_community)
+    address = reverse("record_list", args=["opinions"])
+    response = client.get(address, {"responsible": tree.elsewhere_community.code})
+    page = response.content.decode()
+    assert response.context["filter_form"].errors["responsible"]
+    assert "交到外区的" not in page
+    assert tree.elsewhere_community.name not in page
+
+
+def test_who_joined_a_visit_or_a_place_sees_no_more_than_that(
+    tree: SimpleNamespace, people: SimpleNamespace, make_record: Any, sign_in: Any
+) -> None:
+    by = people.community_officer
+    place = make_record("places", tree.own, by, name="阳光活动室", joint_units=[tree.police])
+    visit = make_record("visits", tree.own, by, number="7", place="阳光活动室", joint_units=[tree.police])
+    make_record("visits", tree.own, by, number="8", place="阳光活动室", theme="没有参加的走访")
+    make_record("opinions", tree.own, by, title="没有交办的诉求", visit_number="7")
+    client = sign_in(people.unit_officer)
+    page = client.get(reverse("record_detail", args=["visits", visit.pk])).content.decode()
+    assert ('data-count="0"' in page, "没有交办的诉求" in page) == (True, False)
+    page = client.get(reverse("record_detail", args=["places", place.pk])).content.decode()
+    assert ('data-count="1"' in page, "没有参加的走访" in page) == (True, False)

@@ -33,7 +33,7 @@ KINDS = registry.kinds()
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 # Without shrinking: each example asks the database, and the rows are short as they are.
 quick = settings(
-    max_examples=50,
+    max_examples=24,
     deadline=None,
     phases=(Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -280,7 +280,7 @@ def test_a_sheet_takes_what_the_form_takes(
 
 
 @every_kind
-@settings(quick, max_examples=20)
+@settings(quick, max_examples=12)
 @given(data=st.data())
 def test_every_row_is_accounted_for_and_known_again(kind: RecordKind, by: Actor, data: st.DataObject) -> None:
     names = columns_for(kind, by)
@@ -316,7 +316,7 @@ def test_every_row_is_accounted_for_and_known_again(kind: RecordKind, by: Actor,
 
 
 @every_kind
-@settings(quick, max_examples=20)
+@settings(quick, max_examples=12)
 @given(data=st.data())
 def test_a_change_is_taken_as_the_form_takes_it(kind: RecordKind, by: Actor, data: st.DataObject) -> None:
     names = columns_for(kind, by)
