@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections.abc import Iterable
 
 from django.db.models import F, Q
 
 from programs.models.unit import Placement, Unit, month_bounds, month_of, path_ids, subtree
+
+# Of a unit that is left out records are looked through once more.
+MOST_LEFT_OUT = 10
 
 Span = tuple[dt.date | None, dt.date | None]  # months from the first, until before the second; None: no bound
 
@@ -23,12 +27,21 @@ class Boundaries(enum.StrEnum):
     TODAY = "today"
 
 
-def placed_under(unit: Unit, today: Q | None = None, boundaries: Boundaries = Boundaries.OF_THE_TIME) -> Q:
-    """The condition for records led by units that stood at or below `unit` in the month of the record.
+def placed_under(
+    unit: Unit,
+    today: Q | None = None,
+    boundaries: Boundaries = Boundaries.OF_THE_TIME,
+    without: Iterable[Unit] = (),
+) -> Q:
+    """The condition for records led by units that stood at or below `unit` in the month of the record, and at or below
+    none of `without`.
 
     `today` may say in another form which units stand there now.
     """
-    return _placed_under(unit, "occurred_on", today, boundaries)
+    condition = _placed_under(unit, "occurred_on", today, boundaries)
+    for other in without:
+        condition &= ~_placed_under(other, "occurred_on", None, boundaries)
+    return condition
 
 
 def jointly_under(unit: Unit, record: str, boundaries: Boundaries = Boundaries.OF_THE_TIME) -> Q:

@@ -20,10 +20,10 @@ from django.utils.translation import gettext_lazy as _
 
 from programs import registry
 from programs.access import MOST_UNITS_NAMED, Actor, units_for
-from programs.boundaries import Boundaries, jointly_under, placed_under
+from programs.boundaries import MOST_LEFT_OUT, Boundaries, jointly_under, placed_under
 from programs.disclosure import may_use_in_query
 from programs.field_classes import C1, class_of
-from programs.forms import UnitCodeField
+from programs.forms import UnitCodeField, UnitCodesField
 from programs.models.unit import Unit
 from programs.origins import Origin, origin_of
 from programs.roles import Permission
@@ -48,6 +48,19 @@ class UnitFilter(django_filters.ModelChoiceFilter):
     field_class = UnitCodeField
 
 
+class _LeftOutField(UnitCodesField):
+    def clean(self, value: Any) -> Any:
+        if value and len(value) > MOST_LEFT_OUT:
+            raise forms.ValidationError(_("Leave out %(number)d units at most.") % {"number": MOST_LEFT_OUT})
+        return super().clean(value)
+
+
+class LeftOutFilter(django_filters.ModelMultipleChoiceFilter):
+    """Units by their codes, whose records are left out."""
+
+    field_class = _LeftOutField
+
+
 class NumberFilter(django_filters.Filter):
     """A whole number, such as an id."""
 
@@ -65,6 +78,13 @@ class FilterForm(forms.Form):
                 self.add_error(f"{name[:-5]}_to", _("This date lies before the first one."))
         if cleaned.get("part") in (OWN, JOINT) and not cleaned.get("unit") and "unit" not in self.errors:
             self.add_error("part", _("Choose the unit as well."))
+        if cleaned.get("without"):
+            if not cleaned.get("unit") and "unit" not in self.errors:
+                self.add_error("without", _("Choose the unit as well."))
+            elif cleaned.get("part") == JOINT:
+                self.add_error(
+                    "without", _("Units are left out of what a unit leads, not of what it joined.")
+                )
         return cleaned
 
 
@@ -93,7 +113,8 @@ class RecordFilterSet(django_filters.FilterSet):
         if self.form.cleaned_data.get("part") == OWN:
             return queryset.filter(unit=unit)
         boundaries = Boundaries(self.form.cleaned_data.get("boundaries") or Boundaries.OF_THE_TIME)
-        led_inside = placed_under(unit, _standing_today(unit), boundaries)
+        without = self.form.cleaned_data.get("without") or ()
+        led_inside = placed_under(unit, _standing_today(unit), boundaries, without)
         if self.form.cleaned_data.get("part") != JOINT:
             return queryset.filter(led_inside)
         record = str(queryset.model._meta.model_name)
@@ -199,6 +220,9 @@ def _filters_of(kind: RecordKind, name: str) -> dict[str, django_filters.Filter]
                 label=_("Part of the unit"), method="unchanged", choices=PARTS, empty_label=_("Any")
             ),
         }
+    if field.related_model is Unit:
+        picker = UnitPicker(reverse_lazy("unit_search"))
+        return {name: UnitFilter(label=field.verbose_name, queryset=_units, widget=picker, help_text="")}
     if field.choices:
         return {
             name: django_filters.ChoiceFilter(
@@ -227,6 +251,9 @@ def _hidden_filters(kind: RecordKind, sorts: list[str]) -> dict[str, django_filt
         ),
         "boundaries": django_filters.ChoiceFilter(
             label=_("Boundaries"), method="unchanged", choices=BOUNDARIES, widget=hidden
+        ),
+        "without": LeftOutFilter(
+            label=_("Without"), method="unchanged", queryset=_units, widget=forms.MultipleHiddenInput
         ),
         "upload": NumberFilter(
             label=_("From the spreadsheet"),

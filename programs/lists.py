@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
@@ -52,10 +53,14 @@ def column_heads(
 
 def active_filters(request: HttpRequest, filters: RecordFilterSet) -> list[dict[str, Any]]:
     """The filters in force, each with the address that takes it away; one that was not understood as it was sent."""
-    found, errors = [], filters.form.errors
+    found: list[dict[str, Any]] = []
+    errors = filters.form.errors
     for name, field in filters.form.fields.items():
         sent = request.GET.get(name, "").strip()
         if not sent or (name == "sort" and name not in errors):
+            continue
+        if isinstance(field, ModelMultipleChoiceField):
+            found += _several(request, name, field, filters.form.cleaned_data.get(name) or ())
             continue
         names = ["unit", "part"] if name == "unit" else [name]
         value = _in_words(field, filters.form.cleaned_data.get(name)) or sent[:TAG_LENGTH]
@@ -63,6 +68,21 @@ def active_filters(request: HttpRequest, filters: RecordFilterSet) -> list[dict[
             value = filters.origin.name
         found.append({"label": field.label, "value": value, "remove_url": without(request, *names)})
     return found
+
+
+def _several(
+    request: HttpRequest, name: str, field: ModelMultipleChoiceField, units: Iterable[Unit]
+) -> Iterator[dict[str, Any]]:
+    """One for each unit, which is taken away alone."""
+    names = {unit.code: unit.name for unit in units}
+    sent = list(dict.fromkeys(code for code in request.GET.getlist(name) if code))
+    for code in sent:
+        params: QueryDict = request.GET.copy()
+        params.setlist(name, [other for other in sent if other != code])
+        for other in (CURSOR, COUNT):
+            params.pop(other, None)
+        value = names.get(code, code[:TAG_LENGTH])
+        yield {"label": field.label, "value": value, "remove_url": f"{request.path}?{params.urlencode()}"}
 
 
 def _in_words(field: Any, value: Any) -> Any:

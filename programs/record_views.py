@@ -191,7 +191,8 @@ def record_export(request: HttpRequest, kind: str, form: str) -> HttpResponseBas
     if not filters.form.is_valid():
         # The list shows what was not understood.
         return redirect(f"{reverse('record_list', args=[this.code])}?{request.GET.urlencode()}")
-    asked = {name: value for name in filters.form.fields if (value := request.GET.get(name, "").strip())}
+    sent = {name: request.GET.getlist(name) for name in filters.form.fields}
+    asked = {name: value for name, values in sent.items() if (value := ", ".join(values).strip())}
     return export_response(
         by=actor, kind=this, queryset=filters.qs, sort=filters.sort, form=form, filters=asked
     )

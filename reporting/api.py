@@ -11,17 +11,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from programs import registry
-from programs.access import get_unit_or_404, requires
+from programs.access import get_unit_or_404, requires, units_for
 from programs.api import paging
 from programs.api.access import actor_of
 from programs.api.errors import Invalid
-from programs.api.schema import list_of, parameter
+from programs.api.schema import list_of, parameter, some_text
 from programs.api.shapes import Schema, closed_object
-from programs.boundaries import Boundaries
+from programs.boundaries import MOST_LEFT_OUT, Boundaries
 from programs.models.unit import Unit
 from programs.registry import Action, Measure, RecordKind, Suppressed, Value
 from programs.roles import Permission
-from reporting.dashboards import MONTH, PARAMETERS, question
+from reporting.dashboards import MONTH, PARAMETERS, WITHOUT, leave_out, question
 from reporting.definitions import Definition, Split, definitions
 from reporting.figures import Against, Figure, Figures, Period, Row, figures
 from reporting.parts import around, bare_number, covers_below
@@ -67,6 +67,7 @@ ANSWER = closed_object(
         "compared_with": closed_object({"from": MONTH_NAMED, "to": MONTH_NAMED}),
         "boundaries": BOUNDARIES,
         "whole": {"type": "boolean"},
+        "without": list_of(UNIT),
         "as_of": {"type": ["string", "null"], "format": "date-time"},
         "figures": list_of(FIGURE),
         "parts": list_of(PART),
@@ -74,6 +75,7 @@ ANSWER = closed_object(
     description=_(
         "Figures of the months, each in the boundaries of its time. `whole`: of the unit and what lies below it, and"
         " `parts` that add up to them; otherwise of the unit itself. `joint` counts records led by others, apart."
+        " `without`: what these units, and those below them, led is left out; then `joint` is null."
         " `as_of`: what was saved before is in the figures."
     ),
 )
@@ -128,6 +130,11 @@ class FiguresView(APIView):
             parameter(
                 "boundaries", BOUNDARIES, _("Each month in the boundaries of its time, or in today's.")
             ),
+            parameter(
+                WITHOUT,
+                {"type": "array", "items": some_text(20), "maxItems": MOST_LEFT_OUT},
+                _("Codes of units below: what they, and those below them, led is left out."),
+            ),
         ],
         responses={200: ANSWER},
     )
@@ -135,7 +142,9 @@ class FiguresView(APIView):
     def get(self, request: Request, code: str) -> Response:
         actor = actor_of(request)
         unit = get_unit_or_404(actor, Permission.STATISTICS_VIEW, code=code)
-        asked = question(paging.query(request, PARAMETERS))
+        given = paging.query(request, {*PARAMETERS, WITHOUT}, {WITHOUT})
+        asked = question(given)
+        leave_out(asked, unit, given.get(WITHOUT, ()), units_for(actor, Permission.STATISTICS_VIEW))
         if asked.problems:
             raise Invalid({name: [message] for name, message in asked.problems.items()})
         whole = covers_below(actor, unit)
@@ -148,6 +157,7 @@ class FiguresView(APIView):
             below=around(unit)[1] if whole else (),
             against=asked.against,
             boundaries=asked.boundaries,
+            without=asked.without,
             reader=actor.unit,
         )
         return Response(as_json(found))
@@ -175,6 +185,7 @@ def as_json(found: Figures) -> dict[str, Any]:
         "compared_with": _months(found.before),
         "boundaries": found.boundaries,
         "whole": found.whole,
+        "without": [_unit(unit) for unit in found.without],
         "as_of": found.as_of,
         "figures": [_figure(figure) for figure in found.figures],
         "parts": [_part(row) for row in found.rows],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,6 +25,7 @@ from programs.registry import Action, Derived, Indicator, Part, Suppressed, Text
 from programs.roles import Permission
 from reporting.definitions import definition_url
 from reporting.figures import Against, Figure, Figures, Period, figures
+from reporting.left_out import Choice, offered, scope_of, scoped, still_left_out, units_left_out
 from reporting.parts import (
     Block,
     Cell,
@@ -52,6 +54,7 @@ class Question:
     action: Action | None = None
     against: Against = Against.YEAR
     boundaries: Boundaries = Boundaries.OF_THE_TIME
+    without: tuple[Unit, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -65,18 +68,21 @@ class Question:
         ]
 
     @property
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, Any]:
         """Of an address that asks the same, but for the indicator."""
-        asked = {"from": f"{self.period.first:%Y-%m}", "to": f"{self.period.last:%Y-%m}"}
+        asked: dict[str, Any] = {"from": f"{self.period.first:%Y-%m}", "to": f"{self.period.last:%Y-%m}"}
         if self.action is not None:
             asked["action"] = self.action.code
         if self.against is not Against.YEAR:
             asked["against"] = self.against
         if self.boundaries is not Boundaries.OF_THE_TIME:
             asked["boundaries"] = self.boundaries
+        if self.without:
+            asked[WITHOUT] = [unit.code for unit in self.without]
         return asked
 
 
+WITHOUT = "without"  # may be given more than once
 PARAMETERS = ("from", "to", "indicator", "action", "against", "boundaries")
 
 
@@ -101,6 +107,14 @@ def question(parameters: Mapping[str, str]) -> Question:
     _read_figures(parameters, asked)
     _read_choices(parameters, asked)
     return asked
+
+
+def leave_out(asked: Question, unit: Unit, codes: Sequence[str], known: QuerySet[Unit]) -> None:
+    """Understand the units that figures of `unit` are asked without; `known` are those that may be named."""
+    try:
+        asked.without = tuple(units_left_out(unit, codes, asked.period, known))
+    except ValueError as error:
+        asked.problems[WITHOUT] = str(error)
 
 
 def _read_figures(parameters: Mapping[str, str], asked: Question) -> None:
@@ -221,6 +235,9 @@ class Dashboard:
     unit: Unit
     period: Period
     period_label: str
+    scope: str  # what is left out, in words; empty for nothing
+    left_out: list[Choice]
+    may_be_left_out: list[Choice]
     before_label: str
     is_running: bool  # its last month is not over: less of it is compared with a whole one
     as_of: dt.datetime | None
@@ -242,6 +259,11 @@ class Dashboard:
     hides_some: bool
     indicator: str  # of the trend
     months_url: str
+
+    @property
+    def headline(self) -> str:
+        """What the figures are of, beside the unit."""
+        return scoped(self.period_label, [choice.unit for choice in self.left_out])
 
     @property
     def definition(self) -> str:
@@ -268,22 +290,26 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         below=below if whole else (),
         against=asked.against,
         boundaries=asked.boundaries,
+        without=asked.without,
         reader=actor.unit,
     )
     stored = [figure for figure in found.figures if type(figure.indicator) is Indicator]
-    query = urlencode(asked.parameters)
     link = Links(
         actor,
         unit,
         asked.period,
         asked.boundaries,
-        page=lambda other: f"{reverse('dashboard_unit', args=[other.code])}?{query}",
+        page=lambda other: page_url(other, _parameters_of(other, asked)),
         alone=not below,
+        without=asked.without,
     )
     return Dashboard(
         unit=unit,
         period=found.period,
         period_label=label_of(found.period),
+        scope=scope_of(asked.without),
+        left_out=_left_out(asked),
+        may_be_left_out=offered(row.unit for row in found.rows[1:] if any(row.values.values())),
         before_label=label_of(found.before),
         is_running=found.period.last == month_of(timezone.localdate()),
         as_of=found.as_of,
@@ -305,7 +331,7 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
         trends=_trends(found, indicator, asked),
         presets=_presets(asked),
         switches=_switches(asked),
-        kept={name: value for name, value in asked.parameters.items() if name not in {"from", "to"}},
+        kept={name: value for name, value in asked.parameters.items() if name not in {"from", "to", WITHOUT}},
         crumbs=_crumbs(actor, unit, above, asked),
         has_moved=has_moved(found, link),
         hides_some=found.hides_some,
@@ -314,15 +340,29 @@ def dashboard(actor: Actor, unit: Unit, asked: Question) -> Dashboard:
     )
 
 
-def page_url(unit: Unit, parameters: dict[str, str], route: str = "dashboard_unit") -> str:
+def _parameters_of(unit: Unit, asked: Question) -> dict[str, Any]:
+    """What is asked here, of another unit."""
+    return replace(asked, without=still_left_out(unit, asked.without)).parameters
+
+
+def _left_out(asked: Question) -> list[Choice]:
+    """What is left out, each with the question that counts it again."""
+    return [
+        Choice(unit, _query(replace(asked, without=tuple(other for other in asked.without if other != unit))))
+        for unit in asked.without
+    ]
+
+
+def page_url(unit: Unit, parameters: dict[str, Any], route: str = "dashboard_unit") -> str:
     """The address of a unit's dashboard, or of another page that is asked in the same way."""
-    return f"{reverse(route, args=[unit.code])}?{urlencode(parameters)}"
+    return f"{reverse(route, args=[unit.code])}?{urlencode(parameters, doseq=True)}"
 
 
 def _months_url(unit: Unit, asked: Question, figure: Figure | None) -> str:
     """Months × units: twelve of them, unless a period was chosen here."""
     is_usual = asked.period == question({}).period
-    parameters = {k: v for k, v in asked.parameters.items() if not (is_usual and k in {"from", "to"})}
+    left = {WITHOUT, *(("from", "to") if is_usual else ())}  # that table holds every unit
+    parameters = {name: value for name, value in asked.parameters.items() if name not in left}
     if figure is not None and not figure.is_derived:
         parameters["indicator"] = figure.code
     return page_url(unit, parameters, "heat_map")
@@ -393,7 +433,8 @@ def _parts(found: Figures, stored: list[Figure], link: Links) -> list[Block]:
     joint = [Cell(figure.joint, link.joint(figure, found.rows) if figure.joint else "") for figure in stored]
     has_joint = any(cell.value for cell in joint)
     if parts or has_joint:
-        last.append(Line(_("Total") if parts else _("Led by the unit"), total, sort="total"))
+        name = scoped(_("Total") if parts else _("Led by the unit"), found.without)
+        last.append(Line(name, total, sort="total"))
     if has_joint:
         last.append(Line(_("Joined, led by others"), joint, note=_("Not part of the total"), sort="joint"))
     return [*parts, Block("", last)] if last else parts
@@ -407,7 +448,7 @@ def _chart(found: Figures, code: str, link: Links, asked: Question) -> dict[str,
     return {
         "id": "trend",
         "title": _("%(indicator)s by month") % {"indicator": figure.indicator.label},
-        "note": label_of(found.period),
+        "note": scoped(label_of(found.period), asked.without),
         "data": {
             "kind": "bar" if len(months) <= MOST_BARS else "line",
             "unit": str(figure.measure.label),
@@ -513,7 +554,7 @@ def _switches(asked: Question) -> list[Switch]:
 
 def _query(asked: Question) -> str:
     more = {"indicator": asked.indicator} if asked.indicator else {}
-    return urlencode({**asked.parameters, **more})
+    return urlencode({**asked.parameters, **more}, doseq=True)
 
 
 def _crumbs(actor: Actor, unit: Unit, above: list[Unit], asked: Question) -> list[dict[str, Any]]:

@@ -12,15 +12,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from django.db.models import Case, F, Max, Min, Q, When
+from django.db.models.functions import TruncMonth
 
 from programs import registry
 from programs.boundaries import Boundaries, jointly_under, placed_under
 from programs.models.unit import Unit, month_bounds, month_of, path_ids
 from programs.registry import Derived, Indicator, Measure, RecordKind, Suppressed, Value, plain
+from reporting.left_out import hide_differences, refuse
 from reporting.models import Freshness, UnitMonth
 from reporting.models.statistics import COLUMNS
 from reporting.numbers import Sums, decimal
@@ -94,7 +96,7 @@ class Figure:
     kind: RecordKind
     indicator: Indicator | Derived
     value: Value = ZERO
-    joint: Value = ZERO  # None: derived figures have none
+    joint: Value = ZERO  # None: derived figures have none, nor those without a unit
     before: Value = ZERO  # in the period compared with
     by_month: list[Value] = field(default_factory=list)
     by_month_before: list[Value] = field(default_factory=list)
@@ -129,7 +131,8 @@ class Figure:
 class Row:
     """A part of the total: the unit's own figures, or those of a unit below while it stood right there.
 
-    A value None is one that may not be added up over several months, or a derived one with nothing to be made of.
+    A value None is one that may not be added up over several months or told without a unit, or a derived one with
+    nothing to be made of.
     """
 
     unit: Unit
@@ -145,7 +148,7 @@ class Row:
 
 @dataclass
 class Figures:
-    """`whole`: of everything at and below the unit; otherwise of the unit itself alone."""
+    """`whole`: of everything at and below the unit but for what `without` led; otherwise of the unit itself alone."""
 
     unit: Unit
     period: Period
@@ -155,6 +158,7 @@ class Figures:
     as_of: dt.datetime | None
     figures: list[Figure]
     rows: list[Row] = field(default_factory=list)
+    without: tuple[Unit, ...] = ()
 
     @property
     def hides_some(self) -> bool:
@@ -182,6 +186,7 @@ def figures(
     against: Against = Against.YEAR,
     boundaries: Boundaries = Boundaries.OF_THE_TIME,
     each_month: bool = False,
+    without: Sequence[Unit] = (),
     reader: Unit | None = None,
     exact: bool = False,
 ) -> Figures:
@@ -194,6 +199,10 @@ def figures(
     them stands in its `by_span`. `boundaries`: each month in its own, or all of them in today's.
     `each_month`: there is a row of the unit's own part in any case, and rows hold every month (`Row.by_month`).
 
+    `without` leaves out every record whose leading unit is one of these or stood below one, in the boundaries asked
+    for. Each must be a unit other than `unit` and none above it, else ValueError. Then rows are less by what they hold
+    of it, a unit left out has none, and what was joined is not told. The unit itself alone is not changed by it.
+
     Small figures of sensitive kinds are suppressed (`reporting.small_cells`) but for those of `reader` itself, the unit
     in whose name they are read. `exact` is for the console, whose user holds the database anyway.
     """
@@ -205,7 +214,9 @@ def figures(
     named = {figure.code for figure in shown}
     unseen = _declared(made_of - named)
     stored = [figure for figure in shown if not figure.is_derived] + unseen
-    question = _Question(unit, period, against.of(period), boundaries, tuple(spans), each_month)
+    apart = tuple(dict.fromkeys(without)) if whole else ()
+    refuse(unit, without)
+    question = _Question(unit, period, against.of(period), boundaries, tuple(spans), each_month, apart)
     source = _Cells if boundaries is Boundaries.OF_THE_TIME else _TodaysCells
     fresh = Freshness.objects.filter(pk=1).first()
     cells = source(question, [figure.code for figure in stored], fresh.places if fresh else {}, below)
@@ -215,8 +226,14 @@ def figures(
     rows = list(_rows(cells, stored)) if (whole and below) or each_month else []
     _derive([figure for figure in shown if figure.is_derived], {f.code: f for f in stored}, rows)
     as_of = fresh.refreshed_at if fresh else None
-    found = Figures(unit, period, question.before, whole, boundaries, as_of, shown + unseen, rows)
+    if apart:
+        for figure in stored:
+            figure.joint = None
+    found = Figures(unit, period, question.before, whole, boundaries, as_of, shown + unseen, rows, apart)
     if not exact:
+        if apart:
+            read = partial(figures, spans=spans, against=against, boundaries=boundaries)
+            hide_differences(found, read, below, spans, reader)
         protect(found, reader)
     found.figures = shown
     return found
@@ -242,6 +259,15 @@ class _Question:
     boundaries: Boundaries
     spans: tuple[Period, ...] = ()
     each_month: bool = False
+    without: tuple[Unit, ...] = ()
+
+    @cached_property
+    def left_out(self) -> set[int]:
+        return {unit.pk for unit in self.without}
+
+    def leaves_out(self, path: Iterable[int]) -> bool:
+        """Whether what stands at the end of the path (ids from the district down) is left out."""
+        return not self.left_out.isdisjoint(path)
 
 
 # --- from the cells -------------------------------------------------------------------------------
@@ -296,10 +322,13 @@ class _Cells:
         unit, period = self.unit, self.period
         own_rows = Q(unit=unit) & (period.condition("month") | self.before.condition("month"))
         below_rows = Q(unit__in=[other.pk for other in self.below]) & period.condition("month")
-        itself = When(unit=unit, then=F("month"))
+        # One row of a month and kind for the unit itself and for what is left out: the largest of one is that one.
+        by_month = Q(unit__in=[unit.pk, *self.question.left_out])
+        if apart := self.question.left_out:
+            own_rows |= Q(unit__in=apart) & (period.condition("month") | self.before.condition("month"))
+        itself = When(by_month, then=F("month"))
         sums = {"sums": Sums(F("total"), self.asked)} if self.below else {}
-        # Of the unit itself there is one row of a month and kind: the largest of one is that one.
-        whole = {f"all_{name}": Max(Case(When(unit=unit, then=F(name)))) for name in COLUMNS}
+        whole = {f"all_{name}": Max(Case(When(by_month, then=F(name)))) for name in COLUMNS}
         rows = (
             UnitMonth.objects.filter(own_rows | below_rows if self.below else own_rows, kind__in=self.places)
             .values_list("unit_id", "path", "kind", F("month") if self.question.each_month else Case(itself))
@@ -308,18 +337,46 @@ class _Cells:
         )
         for unit_id, path, kind, month, first, last, *found in rows:
             if unit_id == unit.pk:
-                columns = found[: len(COLUMNS)]
-                for code, place in self.places[kind]:
+                if self.question.leaves_out(path_ids(path)):
+                    continue
+                for code, columns in self.columns(kind, found):
+                    held = self.months.setdefault((code, month), [ZERO] * len(COLUMNS))
                     self.months[code, month] = [
-                        decimal(column[place]) if column and place < len(column) else ZERO
-                        for column in columns
+                        have + value for have, value in zip(held, columns, strict=True)
                     ]
+            elif unit_id in apart:
+                self.leave_out(path_ids(path), kind, first, found)
             else:
                 part = self.parts[unit_id].setdefault(path, _Part(path, first, last))
                 part.first, part.last = min(part.first, first), max(part.last, last)
+                if self.question.leaves_out(path_ids(path)):
+                    continue
                 for code, value in self.told(kind, found[-1]):
                     if value:
                         part.add(code, month, value)
+
+    def columns(self, kind: str, found: list[Any]) -> Iterator[tuple[str, list[Decimal]]]:
+        """Of a row of one unit and month: own, total, own_joint, total_joint by the indicators of the kind."""
+        for code, place in self.places[kind]:
+            yield (
+                code,
+                [
+                    decimal(column[place]) if column and place < len(column) else ZERO
+                    for column in found[: len(COLUMNS)]
+                ],
+            )
+
+    def leave_out(self, path: list[int], kind: str, month: dt.date, found: list[Any]) -> None:
+        """Take what a unit and those below it led in the month away from the unit, and from the part that held it."""
+        if self.unit.pk not in path or self.question.leaves_out(path[:-1]):
+            return  # it stood elsewhere, or goes with another one that is left out
+        child = path[path.index(self.unit.pk) + 1]
+        place = f"/{'/'.join(map(str, path[: path.index(child) + 1]))}/"
+        for code, columns in self.columns(kind, found):
+            self.months.setdefault((code, month), [ZERO] * len(COLUMNS))[TOTAL] -= columns[TOTAL]
+            if child != path[-1] and month in self.period:
+                part = self.parts[child].setdefault(place, _Part(place, month, month))
+                part.add(code, month if self.question.each_month else None, -columns[TOTAL])
 
     def series(self, code: str, column: int, period: Period) -> list[Decimal]:
         return [
@@ -329,18 +386,18 @@ class _Cells:
 
     def complete(self, found: list[Figure], whole: bool) -> None:
         """Read from the records what the cells of months do not add up to."""
-        if len(self.period.months) > 1:
+        if len(self.period.months) > 1 or self.question.without:
             _read_distinct(
                 [figure for figure in found if not figure.indicator.additive], self.question, whole
             )
 
     def adds_up(self, indicator: Indicator | Derived) -> bool:
         """Whether the parts of the figure stand in the cells."""
-        return indicator.additive or len(self.period.months) == 1
+        return indicator.additive or (len(self.period.months) == 1 and not self.question.without)
 
     def adds_up_in_a_month(self, indicator: Indicator | Derived) -> bool:
         """Whether the parts of each month stand in the cells."""
-        return True
+        return indicator.additive or not self.question.without
 
     def here(self, unit: Unit) -> list[_Part]:
         """What a unit below did while it stood right here."""
@@ -381,7 +438,10 @@ class _TodaysCells(_Cells):
     """
 
     def load(self) -> None:
-        inside = UnitMonth.objects.filter(unit__in=Unit.objects.under(self.unit), kind__in=self.places)
+        counted = Unit.objects.under(self.unit)
+        for other in self.question.without:
+            counted = counted.exclude(pk__in=Unit.objects.under(other))
+        inside = UnitMonth.objects.filter(unit__in=counted, kind__in=self.places)
         both = self.period.condition("month") | self.before.condition("month")
         sums = {
             "itself": Sums(Case(When(unit=self.unit, then=F("own"))), self.asked),
@@ -406,6 +466,8 @@ class _TodaysCells(_Cells):
 
     def complete(self, found: list[Figure], whole: bool) -> None:
         _read_distinct([figure for figure in found if not figure.indicator.additive], self.question, whole)
+        if self.question.without:
+            return  # what was joined is not told then
         _read_joint([figure for figure in found if figure.indicator.additive], self.question, whole)
 
     def adds_up(self, indicator: Indicator | Derived) -> bool:
@@ -447,7 +509,8 @@ def _rows(cells: _Cells, found: list[Figure]) -> Iterator[Row]:
     own = Row(cells.unit, is_own=True)
     for figure in found:
         own.values[figure.code] = sum(cells.series(figure.code, OWN, cells.period), ZERO)
-    parts = [cells.part_of(unit) for unit in sorted(cells.below, key=lambda unit: unit.code)]
+    counted = [unit for unit in cells.below if unit.pk not in cells.question.left_out]
+    parts = [cells.part_of(unit) for unit in sorted(counted, key=lambda unit: unit.code)]
     for row in (own, *(part for part in parts if part is not None)):
         for figure in found:
             known = cells.adds_up(figure.indicator)
@@ -519,22 +582,25 @@ def _read_distinct(found: list[Figure], question: _Question, whole: bool) -> Non
             counted = [number(values[f"figure{index}_{place}"]) for place in range(len(spans))]
             figure.value, figure.before, *by_span = counted
             figure.by_span = list(by_span)
-        _count_joined(some, joined, period)
-        if question.boundaries is Boundaries.TODAY:
+        if not question.without:
+            _count_joined(some, joined, period)
+        if question.boundaries is Boundaries.TODAY or question.without:
             _read_distinct_months(some, led, question)
 
 
 def _read_distinct_months(found: list[Figure], led: Any, question: _Question) -> None:
-    """By month too, where the cells of months have other boundaries."""
+    """By month too, where the cells of months have other boundaries, or cannot tell what is left out."""
+    asked = question.period.condition("occurred_on") | question.before.condition("occurred_on")
+    aggregates = {f"figure{index}": aggregate_of(_stored(figure)) for index, figure in enumerate(found)}
+    months = led.filter(asked).annotate(in_month=TruncMonth("occurred_on")).values_list("in_month")
+    counted = {month: values for month, *values in months.annotate(**aggregates).order_by()}
+    for index, figure in enumerate(found):
 
-    def counted(figure: Figure, span: Period) -> list[Value]:
-        of_month = (led.filter(Period(month, month).condition("occurred_on")) for month in span.months)
-        aggregate = aggregate_of(_stored(figure))
-        return [number(records.aggregate(value=aggregate)["value"]) for records in of_month]
+        def of(month: dt.date, index: int = index) -> Value:
+            return number(counted[month][index]) if month in counted else ZERO
 
-    for figure in found:
-        figure.by_month = counted(figure, question.period)
-        figure.by_month_before = counted(figure, question.before)
+        figure.by_month = [of(month) for month in question.period.months]
+        figure.by_month_before = [of(month) for month in question.before.months]
 
 
 def _read_joint(found: list[Figure], question: _Question, whole: bool) -> None:
@@ -569,7 +635,7 @@ def _led_and_joined(kind: RecordKind, question: _Question, whole: bool) -> tuple
     joint = kind.model.joint_model()._base_manager
     name = str(kind.model._meta.model_name)
     if whole:
-        inside = placed_under(unit, boundaries=boundaries)
+        inside = placed_under(unit, boundaries=boundaries, without=question.without)
         rows = joint.filter(jointly_under(unit, name, boundaries))
     else:
         inside, rows = Q(unit=unit), joint.filter(unit=unit)

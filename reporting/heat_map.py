@@ -68,7 +68,7 @@ def months_url(unit: Unit, asked: Question) -> str:
     return page_url(unit, _parameters(asked), "heat_map")
 
 
-def _parameters(asked: Question) -> dict[str, str]:
+def _parameters(asked: Question) -> dict[str, Any]:
     return {**asked.parameters, "indicator": asked.indicator}
 
 

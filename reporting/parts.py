@@ -49,7 +49,7 @@ class Links:
     """Where a figure of the unit and period leads: to the very records behind it.
 
     `page` makes the address of the same page for another unit. `alone`: nothing stands below the unit, so what it
-    joined itself is all that was joined.
+    joined itself is all that was joined. `without`: units that the figures leave out, and so do the lists.
     """
 
     def __init__(
@@ -61,10 +61,12 @@ class Links:
         *,
         page: Callable[[Unit], str],
         alone: bool = False,
+        without: Sequence[Unit] = (),
     ) -> None:
         self.actor, self.unit, self.period, self.boundaries = actor, unit, period, boundaries
         self.whole = covers_below(actor, unit)
         self.address, self.alone = page, alone
+        self.without = "".join(f"&without={quote_plus(other.code)}" for other in without)
         # A page of many units has thousands of addresses made of few parts.
         self._paths: dict[str, str] = {}
         self._asked: dict[tuple[str, Period], str] = {}
@@ -130,7 +132,7 @@ class Links:
         if asked not in self._asked:
             self._asked[asked] = self._asking(*asked)
         if led not in self._led:
-            self._led[led] = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else "")
+            self._led[led] = f"unit={quote_plus(unit.code)}" + (f"&part={part}" if part else self.without)
         return f"{self._paths[kind]}?{self._led[led]}&{self._asked[asked]}"
 
     def _reads(self, unit: Unit) -> bool:

@@ -23,8 +23,9 @@ from programs.models.unit import Unit
 from programs.registry import Indicator, Measure, Part, RecordKind, Text, Value
 from programs.templatetags.portal import NO_FIGURE, signed
 from programs.text import UNSTORABLE
-from reporting.dashboards import AGAINST_NAMES, question
+from reporting.dashboards import AGAINST_NAMES, WITHOUT, question
 from reporting.figures import Against, Figure, Figures, Period, figures
+from reporting.left_out import scoped, still_left_out
 from reporting.models import NAME_LENGTH
 from reporting.parts import (
     Block,
@@ -111,12 +112,18 @@ class Pivot:
     split: Split | None = None
     against: Against | None = None
     boundaries: Boundaries = Boundaries.OF_THE_TIME
+    without: tuple[Unit, ...] = ()
     name: str = ""
     problems: dict[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         return self.name or _("Custom statistics of %(unit)s") % {"unit": self.unit.name}
+
+    @property
+    def headline(self) -> str:
+        """The title with what is left out."""
+        return scoped(self.title, self.without)
 
     @property
     def rows_name(self) -> Text:
@@ -134,6 +141,7 @@ class Pivot:
             *([("split", self.split.code)] if self.split else []),
             *([("against", self.against.value)] if self.against else []),
             *([("boundaries", self.boundaries.value)] if self.boundaries is Boundaries.TODAY else []),
+            *((WITHOUT, unit.code) for unit in self.without),
         ]
 
     @property
@@ -169,7 +177,7 @@ def _cut(period: Period, months: int) -> list[Period]:
     return [Period(group[0], group[-1]) for group in cut]
 
 
-PARAMETERS = ("unit", "from", "to", "rows", "indicator", "split", "against", "boundaries", "name")
+PARAMETERS = ("unit", "from", "to", "rows", "indicator", "split", "against", "boundaries", "without", "name")
 
 
 def pivot_of(unit: Unit, parameters: QueryDict) -> Pivot:
@@ -302,6 +310,7 @@ def table(actor: Actor, pivot: Pivot) -> Table:
         spans=pivot.spans,
         against=pivot.against or Against.YEAR,
         boundaries=pivot.boundaries,
+        without=pivot.without,
         reader=actor.unit,
     )
     link = Links(
@@ -309,7 +318,8 @@ def table(actor: Actor, pivot: Pivot) -> Table:
         pivot.unit,
         pivot.period,
         pivot.boundaries,
-        page=lambda other: replace(pivot, unit=other).address,
+        page=lambda other: replace(pivot, unit=other, without=still_left_out(other, pivot.without)).address,
+        without=pivot.without,
     )
     by_part = pivot.rows is Rows.PARTS
     columns = [figure for figure in found.figures if not (by_part and isinstance(figure.indicator, Part))]
@@ -328,7 +338,11 @@ def table(actor: Actor, pivot: Pivot) -> Table:
             for figure in columns
         ],
         blocks=blocks,
-        total=Line(_("Total") if whole or blocks else _("Led by the unit"), total, sort="total"),
+        total=Line(
+            scoped(_("Total") if whole or blocks else _("Led by the unit"), found.without),
+            total,
+            sort="total",
+        ),
         before=Line(str(AGAINST_NAMES[pivot.against]), before) if pivot.against else None,
         changes=[_change(figure) for figure in columns] if pivot.against else [],
         before_label=label_of(found.before),
@@ -404,10 +418,14 @@ def _change(figure: Figure) -> str:
     return f"{signed(figure.change)}%"
 
 
+def _period(pivot: Pivot) -> str:
+    return scoped(label_of(pivot.period), pivot.without)
+
+
 def _left_out(pivot: Pivot, drawn: list[tuple[int, Figure]]) -> str:
     names = get_text_list([str(figure.kind.name_of(figure.indicator)) for _place, figure in drawn], _("and"))
     return _("%(period)s. The chart holds %(indicators)s; the table holds them all.") % {
-        "period": label_of(pivot.period),
+        "period": _period(pivot),
         "indicators": names,
     }
 
@@ -433,8 +451,8 @@ def _chart(pivot: Pivot, columns: list[Figure], blocks: list[Block]) -> dict[str
         return {}
     return {
         "id": "pivot-chart",
-        "title": str(drawn[0][1].kind.name_of(drawn[0][1].indicator)) if len(drawn) == 1 else pivot.title,
-        "note": label_of(pivot.period) if len(drawn) == len(columns) else _left_out(pivot, drawn),
+        "title": str(drawn[0][1].kind.name_of(drawn[0][1].indicator)) if len(drawn) == 1 else pivot.headline,
+        "note": _period(pivot) if len(drawn) == len(columns) else _left_out(pivot, drawn),
         "data": {
             "kind": "bar",
             "unit": str(measure.label),

@@ -13,6 +13,7 @@ from programs.access import Actor
 from programs.models.unit import Unit, month_of
 from programs.registry import Text
 from programs.widgets import UnitPicker
+from reporting import left_out
 from reporting.dashboards import AGAINST_NAMES, BOUNDARIES_NAMES, usual_periods
 from reporting.parts import covers_below
 from reporting.pivot import ROWS_NAMES, Pivot, splits
@@ -45,6 +46,7 @@ class Form:
     against: list[Choice]
     boundaries: list[Choice]
     presets: list[dict[str, Any]]
+    may_be_left_out: list[left_out.Choice]
     picker: dict[str, Any]  # of the unit, for components/unit_picker.html; empty for who sees one unit only
 
 
@@ -83,8 +85,15 @@ def form_of(actor: Actor, pivot: Pivot) -> Form:
             }
             for label, period in usual_periods(today)
         ],
+        may_be_left_out=_may_be_left_out(pivot) if covers_below(actor, pivot.unit) else [],
         picker=_picker(pivot.unit) if actor.unit and covers_below(actor, actor.unit) else {},
     )
+
+
+def _may_be_left_out(pivot: Pivot) -> list[left_out.Choice]:
+    """What stands right below and is not left out yet."""
+    below = Unit.objects.open().filter(parent=pivot.unit)
+    return left_out.offered(below.exclude(pk__in=[unit.pk for unit in pivot.without]))
 
 
 def _picker(unit: Unit) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from programs.registry import Suppressed, Value
 from programs.roles import Permission
 from programs.templatetags.portal import NO_FIGURE
 from reporting.actions import NameTaken, remove_pivot, save_pivot
-from reporting.dashboards import BOUNDARIES_NAMES
+from reporting.dashboards import BOUNDARIES_NAMES, WITHOUT
+from reporting.left_out import scope_of, scoped, units_left_out
 from reporting.models import NAME_LENGTH, SavedPivot
 from reporting.parts import bare_number, label_of
 from reporting.pivot import Pivot, Table, name_of, pivot_of, table
@@ -40,7 +41,13 @@ def _actor(request: HttpRequest) -> Actor:
 
 def asked_for(actor: Actor, parameters: QueryDict) -> Pivot:
     """The table asked for, of a unit that the actor may see: without another, the one they act for."""
-    return pivot_of(_unit(actor, parameters.get("unit", "").strip()), parameters)
+    pivot = pivot_of(_unit(actor, parameters.get("unit", "").strip()), parameters)
+    known = units_for(actor, Permission.STATISTICS_VIEW)
+    try:
+        pivot.without = tuple(units_left_out(pivot.unit, parameters.getlist(WITHOUT), pivot.period, known))
+    except ValueError as error:
+        pivot.problems[WITHOUT] = str(error)
+    return pivot
 
 
 def _unit(actor: Actor, code: str) -> Unit:
@@ -64,7 +71,7 @@ def pivot(request: HttpRequest) -> HttpResponse:
         "table": table(actor, asked),
         "form": form_of(actor, asked),
         "problems": list(asked.problems.values()),
-        "period": label_of(asked.period),
+        "period": scoped(label_of(asked.period), asked.without),
         "name_length": NAME_LENGTH,
         "exports": {form: _export_address(asked, form) for form in FORMATS},
     }
@@ -99,12 +106,14 @@ def pivot_export(request: HttpRequest, form: str) -> HttpResponseBase:
     head = [str(found.corner), *(f"{column.name} ({column.measure.label})" for column in found.columns)]
     if _has_notes(found):
         head.append(_("Note"))
-    return file_response(form, asked.title, head, rows, above=list(_above(asked, found)))
+    return file_response(form, asked.headline, head, rows, above=list(_above(asked, found)))
 
 
 def _above(asked: Pivot, found: Table) -> Iterator[tuple[str, str]]:
     yield _("Title"), asked.title
     yield _("Unit"), asked.unit.name
+    if asked.without:
+        yield _("Scope"), scope_of(asked.without)
     yield _("Period"), label_of(asked.period)
     yield _("Units as they stood"), str(BOUNDARIES_NAMES[asked.boundaries])
     as_of = f"{timezone.localtime(found.as_of):%Y-%m-%d %H:%M:%S}" if found.as_of else NO_FIGURE
@@ -181,6 +190,7 @@ def pivot_saved(request: HttpRequest, saved: int) -> HttpResponse:
     unit = Unit.objects.filter(code=parameters.get("unit", "")).first()
     if unit is None or not actor.covers(Permission.STATISTICS_VIEW, unit):
         parameters.pop("unit", None)
+        parameters.pop(WITHOUT, None)  # units below the other one
         messages.info(request, _("This table was made for another unit; it shows the figures of your own."))
     parameters["name"] = kept.name
     return redirect(f"{reverse('pivot')}?{parameters.urlencode()}")

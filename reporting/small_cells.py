@@ -42,9 +42,13 @@ def covered(values: Sequence[Value], total: Value, known: Sequence[bool] = ()) -
     may_stay = list(known) or [False] * len(values)
     shown = [value if stays else _alone(value) for value, stays in zip(values, may_stay, strict=True)]
     total = _alone(total)
-    hidden = {value for value in shown if isinstance(value, Suppressed)}
+    hidden = [value for value in shown if isinstance(value, Suppressed)]
     adds_up = isinstance(total, Decimal)
-    if (adds_up and not hidden) or Suppressed.WITH_IT in hidden or (hidden and not adds_up):
+    if (
+        (adds_up and not hidden)
+        or (hidden and not adds_up)
+        or (Suppressed.WITH_IT in hidden and len(hidden) > 1)
+    ):
         return shown, total
     # One is missing, of the values or the total: it is found by subtraction unless another one goes with it.
     left = [

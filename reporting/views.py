@@ -14,15 +14,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from programs.access import Actor, get_unit_or_404, public, requires
+from programs.access import Actor, get_unit_or_404, public, requires, units_for
 from programs.actions.zero import check_zero, declare_zero, withdraw_zero
 from programs.models.zero import ZeroReport
 from programs.record_views import kind_or_404
 from programs.roles import Permission
 from reporting import heat_map as months
 from reporting import statistics
+from reporting.dashboards import WITHOUT, leave_out, question
 from reporting.dashboards import dashboard as dashboard_of
-from reporting.dashboards import question
 from reporting.definitions import chapters
 from reporting.models import Reconciliation
 
@@ -69,11 +69,12 @@ def dashboard_unit(request: HttpRequest, code: str) -> HttpResponse:
     actor: Actor = request.actor  # type: ignore[attr-defined]
     unit = get_unit_or_404(actor, Permission.STATISTICS_VIEW, code=code)
     asked = question(request.GET)
+    leave_out(asked, unit, request.GET.getlist(WITHOUT), units_for(actor, Permission.STATISTICS_VIEW))
     page = dashboard_of(actor, unit, asked)
     return render(
         request,
         "reporting/dashboard.html",
-        {"page": page, "unit": unit, "problems": list(asked.problems.values()), "period": page.period_label},
+        {"page": page, "unit": unit, "problems": list(asked.problems.values()), "period": page.headline},
     )
 
 

@@ -32,27 +32,30 @@ class PageForm(forms.Form):
 PAGE_PARAMETERS = frozenset(PageForm.base_fields)
 
 
-def query(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The query parameters: each known, given once, and not without text. Invalid names the others."""
+def query(request: Request, known: Collection[str], several: Collection[str] = ()) -> dict[str, Any]:
+    """The query parameters: each known, given once, and not without text. Invalid names the others.
+
+    Those of `several` may be given more than once: they are lists.
+    """
     errors: dict[str, list[Any]] = {}
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for name, given in request.query_params.lists():
         if name not in known:
             errors[shown(name)] = [_("There is no such parameter.")]
-        elif len(given) > 1:
+        elif len(given) > 1 and name not in several:
             errors[name] = [_("This parameter is given more than once.")]
-        elif not given[0]:
+        elif not all(given):
             errors[name] = [_("This parameter is empty.")]
-        elif UNSTORABLE.search(given[0]):
+        elif any(UNSTORABLE.search(value) for value in given):
             errors[name] = [_("The text contains characters that cannot be stored.")]
         else:
-            values[name] = given[0]
+            values[name] = given if name in several else given[0]
     if errors:
         raise Invalid(errors)
     return values
 
 
-def page_wanted(values: dict[str, str]) -> tuple[str, int]:
+def page_wanted(values: dict[str, Any]) -> tuple[str, int]:
     """Cursor and size of the page that is asked for."""
     form = PageForm(values)
     if not form.is_valid():
@@ -74,5 +77,5 @@ def answer(request: Request, page: Page[Any], rows: list[Any]) -> dict[str, Any]
 def _link(request: Request, cursor: str) -> str | None:
     if not cursor:
         return None
-    parameters = {**request.query_params.dict(), "cursor": cursor}
-    return request.build_absolute_uri(f"{request.path}?{urlencode(parameters)}")
+    parameters = {**dict(request.query_params.lists()), "cursor": cursor}
+    return request.build_absolute_uri(f"{request.path}?{urlencode(parameters, doseq=True)}")

@@ -42,7 +42,7 @@ class RecordViewSet(ViewSet):
     def list(self, request: Request) -> Response:
         actor = actor_of(request)
         filters_class = filter_set(self.kind, actor)
-        given = paging.query(request, {*filters_class.base_filters, *paging.PAGE_PARAMETERS})
+        given = paging.query(request, {*filters_class.base_filters, *paging.PAGE_PARAMETERS}, {"without"})
         cursor, size = paging.page_wanted(given)
         records = visible(self.kind.model.objects.present().for_detail(), actor, listing=True)
         filters = filters_class(given, queryset=records, request=request)

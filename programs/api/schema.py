@@ -19,6 +19,7 @@ from programs import registry
 from programs.api import shapes
 from programs.api.paging import MOST_ROWS
 from programs.api.shapes import Schema, closed_object
+from programs.boundaries import MOST_LEFT_OUT
 from programs.field_classes import FieldClass
 from programs.filters import NumberFilter, filter_set
 from programs.models.unit import Tier, UnitKind
@@ -347,6 +348,8 @@ def filter_parameters(kind: RecordKind) -> list[OpenApiParameter]:
 
 def _filter_schema(found: Any) -> Schema:
     match found:
+        case django_filters.ModelMultipleChoiceFilter():
+            return {"type": "array", "items": some_text(20), "maxItems": MOST_LEFT_OUT}
         case django_filters.ModelChoiceFilter():
             return some_text(20)
         case django_filters.ChoiceFilter():

@@ -95,9 +95,9 @@ def lived_in(
                 add("gratitude", unit, day, media_reports=number)
             if (number + month) % 4 == 0:
                 add("carriers", unit, day)
-        for unit, kind in itertools.product(units, registry.kinds()):
-            if kind.code not in counted_apart:
-                add(kind.code, unit, dt.date(year, month, 15), **ENDED.get(kind.code, {}))
+    for unit, kind in itertools.product(units, registry.kinds()):
+        if kind.code not in counted_apart:  # one of each other kind
+            add(kind.code, unit, dt.date(2025, 2, 15), **ENDED.get(kind.code, {}))
     for code, records in many.items():
         registry.kind(code).model.objects.bulk_create(records)
     for month in (1, 2, 3, 4):

@@ -49,6 +49,11 @@ def test_what_the_reader_knows_stays() -> None:
     assert (shown, total) == ([Decimal(2), SMALL, WITH_IT, Decimal(30)], Decimal(55))
 
 
+def test_a_value_left_out_already_is_not_the_only_one_missing() -> None:
+    shown, total = covered([WITH_IT, Decimal(8), Decimal(9)], Decimal(25))
+    assert (shown, total) == ([WITH_IT, WITH_IT, Decimal(9)], Decimal(25))
+
+
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
 def test_no_small_value_is_shown_nor_the_only_thing_missing(numbers: list[int]) -> None:
     shown, total = covered(of(*numbers), Decimal(sum(numbers)))

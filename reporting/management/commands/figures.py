@@ -19,8 +19,9 @@ from programs.models.unit import Unit
 from programs.templatetags.portal import count, signed
 from programs.text import columns, padded
 from reporting.api import as_json
-from reporting.dashboards import BOUNDARIES_NAMES, Question, question
+from reporting.dashboards import BOUNDARIES_NAMES, Question, leave_out, question
 from reporting.figures import Against, Figure, Figures, Row, figures
+from reporting.left_out import scoped
 from reporting.parts import around, label_of
 
 
@@ -50,6 +51,13 @@ class Command(BaseCommand):
             default=Boundaries.OF_THE_TIME,
             help="count every month where units stood then, or where they stand today",
         )
+        parser.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            metavar="CODE",
+            help="leave out what this unit below, and those below it, led; may be given more than once",
+        )
         parser.add_argument("--below", action="store_true", help="also by the units right below")
         parser.add_argument("--json", action="store_true", help="the answer of the API")
         parser.add_argument(
@@ -68,7 +76,7 @@ class Command(BaseCommand):
         home = Unit.objects.filter(code=unit).first()
         if home is None:
             raise CommandError(_("There is no unit with the code %(code)s.") % {"code": unit})
-        asked = self.asked(**options)
+        asked = self.asked(home, **options)
         return figures(
             home,
             asked.period.first,
@@ -77,12 +85,24 @@ class Command(BaseCommand):
             below=around(home)[1] if below else (),
             against=asked.against,
             boundaries=asked.boundaries,
+            without=asked.without,
             exact=True,
         )
 
-    def asked(self, *, first: str, last: str, against: str, boundaries: str, **options: Any) -> Question:
+    def asked(
+        self,
+        home: Unit,
+        *,
+        first: str,
+        last: str,
+        against: str,
+        boundaries: str,
+        without: list[str],
+        **options: Any,
+    ) -> Question:
         """Understood as the parameters of a page; what a page would only remark upon is an error here."""
         asked = question({"from": first, "to": last, "against": against, "boundaries": boundaries})
+        leave_out(asked, home, without, Unit.objects.all())
         if asked.problems:
             raise CommandError("; ".join(f"--{name}: {message}" for name, message in asked.problems.items()))
         return asked
@@ -102,7 +122,7 @@ class Command(BaseCommand):
 
 def as_text(found: Figures) -> Iterator[str]:
     """A table of the figures and, if there are rows, one of the units."""
-    yield f"{found.unit.name} {found.unit.code}"
+    yield scoped(f"{found.unit.name} {found.unit.code}", found.without)
     yield str(BOUNDARIES_NAMES[found.boundaries])
     if found.as_of:
         yield _("As of %(time)s") % {"time": f"{timezone.localtime(found.as_of):%Y-%m-%d %H:%M:%S}"}
