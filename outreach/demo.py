@@ -121,6 +121,7 @@ class _Listening:
             content=f"{where}，{title}，希望尽快办理。",
             location=where,
             voices=self.rng.choice([1, 1, 1, 2, 5]),
+            created_at=min(moment_on(day, 9), timezone.now()),
             **values,
         )
         self.live(Opinion.objects.order_by("-pk")[0], day)

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import Sum
 from django.utils import timezone
 
+from outreach.models.opinion import Opinion
 from programs import demo, registry
 from programs.access import Actor, role_rank
 from programs.actions.units import move_unit, rename_unit
@@ -37,6 +38,7 @@ def test_the_demo(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     people_hold_every_role()
     records_add_up_to_the_address()
     records_look_like_work()
+    steps_follow_each_other()
 
     own = Unit.objects.get(code="331002001003")
     today = timezone.localdate()
@@ -66,6 +68,14 @@ def units_are_all_there() -> None:
     ):
         assert any(word in name for name in names), word
     assert {"school", "enterprise", "health_centre"} <= set(Unit.objects.values_list("kind", flat=True))
+
+
+def steps_follow_each_other() -> None:
+    steps = [list(opinion.steps.order_by("number")) for opinion in Opinion.objects.prefetch_related("steps")]
+    assert max(len(some) for some in steps) > 4
+    for some in steps:
+        moments = [step.at for step in some]
+        assert moments == sorted(moments), some
 
 
 def people_hold_every_role() -> None:
