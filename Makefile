@@ -86,7 +86,7 @@ format: setup-dev ## Format the Python sources
 screenshots: setup-dev ## Pictures of the main pages into screenshots/; ONLY=home takes some
 	@$(PY) scripts/screenshots.py $(ONLY)
 
-.PHONY: mutants bench-units bench-lists bench-statistics bench-uploads
+.PHONY: mutants bench-units bench-lists bench-statistics bench-uploads bench-outreach
 mutants: setup-dev ## Break each scope filter in turn and see the tests notice
 	@$(PY) tests/mutate_scopes.py
 bench-units: setup-dev ## A whole country's units: loading, and the time of a district's scope
@@ -112,3 +112,5 @@ lock: $(VENV)/.dev ## Lock the requirements anew, within the ranges of requireme
 .PHONY: clean
 clean: ## Remove what set-up made (not the data in var/)
 	rm -rf $(VENV) node_modules build locale/*/LC_MESSAGES/*.mo
+bench-outreach: setup-dev ## Visits and opinions by the million beside ten thousand (needs PostgreSQL)
+	@$(PY) scripts/bench_outreach.py

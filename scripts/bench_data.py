@@ -1,4 +1,4 @@
-"""A district of 3,000 units and any number of records, for `make bench-statistics`."""
+"""A district of 3,000 units and any number of records, for the benchmarks."""
 
 from __future__ import annotations
 
@@ -93,22 +93,79 @@ SAMPLES = {
 }
 
 
-def made(code: str, count: int, first: dt.date, last: dt.date) -> tuple[str, str, str]:
-    """Table, columns and a SELECT of made-up records, of every unit alike, entered one day after the other."""
+# The newest opinions, which are at work; those before them are closed.
+OPEN_OPINIONS = 300
+THEMES = (
+    _pick("邻里", "孝亲", "诚信", "敬老", "助学", "物业", "出行")
+    + "||"
+    + _pick("走访", "座谈", "调解", "慰问", "宣讲")
+)
+LISTENING = {
+    "visits": Sample(
+        1,
+        {
+            "theme": f"{THEMES} || '第' || g || '次' || CASE WHEN g % 20000 = 7 THEN '罕见词' ELSE '' END",
+            "form": _pick("leader", "unit", "office_day", "mediation_day", "open_talk", "reception"),
+            "purpose": _pick(
+                "opinion_poll", "petition_screening", "civil_mediation", "legal_advice", "greeting"
+            ),
+            "person_times": "(g * 7919 % 300)",
+            "visitors": "'张三、李四'",
+            "met": "''",
+            "place": "'文化礼堂'",
+            "number": "'第' || g || '号'",
+            "summary": "repeat('走访内容', 10)",
+        },
+    ),
+    "opinions": Sample(
+        1,
+        {
+            "title": f"{THEMES} || '问题' || g || CASE WHEN g % 20000 = 7 THEN '罕见词' ELSE '' END",
+            "type": _pick("opinion", "problem", "dispute"),
+            "category": _pick("housing", "environment", "traffic", "education", "health", "labour", "family"),
+            "channel": _pick("visit", "web", "telephone", "letter"),
+            "content": "repeat('反映内容', 10)",
+            "location": _pick("文化礼堂", "老街", "实验小学", "菜市场"),
+            "citizen": "''",
+            "phone": "''",
+            "voices": "1 + g % 9",
+            "visit_number": "''",
+            "state": "CASE WHEN {open} THEN 'handling' ELSE 'closed' END",
+            "responsible_id": "units.id",
+            "outcome": "CASE WHEN {open} THEN '' ELSE 'solved' END",
+            "satisfaction": "CASE WHEN {open} THEN '' ELSE 'satisfied' END",
+            "answer": "''",
+            "due_on": "CASE WHEN {open} THEN CURRENT_DATE + (g % 20)::int - 5 END",
+            "answered_on": "CASE WHEN NOT {open} THEN {day} + 5 END",
+            "on_time": "CASE WHEN NOT {open} THEN g % 5 > 0 END",
+            "days_to_answer": "CASE WHEN NOT {open} THEN 5 END",
+            "is_supervised": "false",
+            "is_released": "false",
+        },
+    ),
+}
+
+
+def made(
+    code: str, count: int, first: dt.date, last: dt.date, samples: dict[str, Sample] = SAMPLES
+) -> tuple[str, str, str]:
+    """Table, columns and a SELECT of made-up records of `samples`, of every unit alike, one day after the other."""
     from programs import registry
     from programs.models import User
 
     user = User.objects.values_list("pk", flat=True).get()
+    day = f"(DATE '{first}' + (g * {(last - first).days + 1} / ({count} + 1))::int)"
+    words = {"open": f"(g > {count - OPEN_OPINIONS})", "day": day}
     columns = {
         "unit_id": "units.id",
-        "occurred_on": f"DATE '{first}' + (g * {(last - first).days + 1} / ({count} + 1))::int",
+        "occurred_on": day,
         "created_by_id": f"{user}",
         "created_at": "now()",
         "updated_by_id": f"{user}",
         "updated_at": "now()",
         "version": "1",
         "submission_key": "gen_random_uuid()",
-        **SAMPLES[code].columns,
+        **{name: value.format(**words) for name, value in samples[code].columns.items()},
     }
     select = (
         f"SELECT {', '.join(columns.values())} FROM generate_series(1::bigint, {count}) g"  # noqa: S608 (of names above)
@@ -118,13 +175,15 @@ def made(code: str, count: int, first: dt.date, last: dt.date) -> tuple[str, str
     return registry.kind(code).model._meta.db_table, ", ".join(columns), select
 
 
-def load_records(count: int) -> None:
+def load_records(
+    count: int, samples: dict[str, Sample] = SAMPLES, first: dt.date = FIRST, last: dt.date = LAST
+) -> None:
     """Records of five years, every tenth with a joint unit; no marks, since everything is counted afterwards."""
     from programs import indexes, registry
 
     execute("SET session_replication_role = replica; SET synchronous_commit = off")
-    for code, sample in SAMPLES.items():
-        table, columns, select = made(code, round(count * sample.share), FIRST, LAST)
+    for code, sample in samples.items():
+        table, columns, select = made(code, round(count * sample.share), first, last, samples)
         for index in indexes.declared("postgresql"):
             if index.table == table:
                 execute(f'DROP INDEX "{index.name}"')
