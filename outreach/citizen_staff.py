@@ -95,10 +95,14 @@ def opinions_similar(request: HttpRequest) -> HttpResponse:
 
 @requires(Permission.RECORD_VIEW)
 def opinions_widely(request: HttpRequest) -> HttpResponse:
-    """What was raised in three or more communities within 30 days, as far as one may read."""
+    """What was raised in three or more communities within 30 days, as far as one may read. With `?panel`, how many
+    such matters there are: for the home page."""
     context = {
-        "matters": similar.raised_widely(_actor(request)),
+        "raised": similar.raised_widely(_actor(request)),
         "days": similar.WIDELY_DAYS,
         "communities": similar.WIDELY_COMMUNITIES,
     }
+    if "panel" in request.GET:
+        data = {**context, "url": reverse("opinions_widely")}
+        return render(request, "outreach/widely_panel.html", {"data": data})
     return render(request, "outreach/widely.html", context)

@@ -57,7 +57,7 @@ def similar_opinions(
     if len("".join(words.split())) < SHORTEST:
         return []
     today = today or timezone.localdate()
-    scope = visible(Opinion.objects.present(), actor).filter(
+    scope = visible(Opinion.objects.present(), actor, listing=True).filter(
         state__in=OPEN, occurred_on__gte=today - dt.timedelta(days=DAYS_BACK), occurred_on__lte=today
     )
     if leave_out is not None:
@@ -152,35 +152,39 @@ class Matter:
         return str(self.opinions[0].get_category_display())
 
 
-def raised_widely(actor: Actor, today: dt.date | None = None) -> list[Matter]:
+@dataclass(frozen=True)
+class Raised:
+    """`compared` is the number of opinions that were looked at; `is_all` is False where more were received."""
+
+    matters: list[Matter]
+    compared: int
+    is_all: bool
+
+
+def raised_widely(actor: Actor, today: dt.date | None = None) -> Raised:
     """Matters of one category raised in three or more communities within 30 days, as far as `actor` may read; most
-    communities first. What was merged still counts: it was raised there."""
+    communities first. What was merged still counts: it was raised there. The latest `MOST_COMPARED` are compared."""
     today = today or timezone.localdate()
-    recent = (
-        visible(Opinion.objects.present(), actor)
+    recent = list(
+        visible(Opinion.objects.present(), actor, listing=True)
         .filter(occurred_on__gt=today - dt.timedelta(days=WIDELY_DAYS), occurred_on__lte=today)
         .exclude(state__in=[State.DECLINED, State.SPLIT])
         .select_related("unit")
         .defer("content", "answer")
-        .order_by("-occurred_on", "-pk")[:MOST_COMPARED]
+        .order_by("-occurred_on", "-pk")[: MOST_COMPARED + 1]
     )
-    wide = [matter for matter in _matters(recent) if len(matter.communities) >= WIDELY_COMMUNITIES]
-    return sorted(wide, key=lambda matter: (-len(matter.communities), -matter.voices))
+    compared = recent[:MOST_COMPARED]
+    wide = [matter for matter in _matters(compared) if len(matter.communities) >= WIDELY_COMMUNITIES]
+    wide.sort(key=lambda matter: (-len(matter.communities), -matter.voices))
+    return Raised(wide, len(compared), len(recent) == len(compared))
 
 
 def widely_at_home(actor: Actor) -> dict[str, Any] | None:
-    """The panel of the home page, for who may press on with such matters: how many there are, and the way there."""
+    """The panel of the home page, for who may press on with such matters. It asks for their number once the page stands:
+    comparing the opinions of a month takes longer than the page."""
     if not actor.may(Permission.OPINION_SUPERVISE):
         return None
-    number = len(raised_widely(actor))
-    if not number:
-        return None
-    return {
-        "number": number,
-        "days": WIDELY_DAYS,
-        "communities": WIDELY_COMMUNITIES,
-        "url": reverse("opinions_widely"),
-    }
+    return {"days": WIDELY_DAYS, "communities": WIDELY_COMMUNITIES, "url": reverse("opinions_widely")}
 
 
 def _matters(opinions: Iterable[Opinion]) -> list[Matter]:

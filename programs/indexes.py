@@ -1,5 +1,5 @@
-"""Indexes that follow from what kinds declare: one for every field a list is sorted by, one for its count, and one for
-its search.
+"""Indexes that follow from what kinds declare: one for every field a list is sorted by, one for its count, one for what
+a person touched last, and one for its search.
 
 Like the triggers they are derived from the registry and installed after `migrate`, so that a new kind has nothing to
 remember. The index that serves the newest-first order stands on the model.
@@ -117,6 +117,8 @@ def declared(vendor: str) -> Iterator[Index]:
                 yield Index(table, f"by_{name}", f'("{kind.field(name).column}", "id")')
         # Counts the records of a few units without a look at the table.
         yield Index(table, "present", '("unit_id") WHERE "removed_at" IS NULL')
+        # The home page shows what its reader touched last; who brings sheets has touched many.
+        yield Index(table, "touched", '("updated_by_id", "updated_at") WHERE "removed_at" IS NULL')
         if vendor == "postgresql" and kind.search:
             yield Index(table, "search", f"USING gin ({_searched(kind)})")
 

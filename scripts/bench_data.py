@@ -95,6 +95,8 @@ SAMPLES = {
 
 # The newest opinions, which are at work; those before them are closed.
 OPEN_OPINIONS = 300
+# Records with the rare word, among however many: a page of them is as long on either side.
+RARE = 50
 THEMES = (
     _pick("邻里", "孝亲", "诚信", "敬老", "助学", "物业", "出行")
     + "||"
@@ -104,7 +106,7 @@ LISTENING = {
     "visits": Sample(
         1,
         {
-            "theme": f"{THEMES} || '第' || g || '次' || CASE WHEN g % 20000 = 7 THEN '罕见词' ELSE '' END",
+            "theme": f"{THEMES} || '第' || g || '次' || CASE WHEN {{rare}} THEN '罕见词' ELSE '' END",
             "form": _pick("leader", "unit", "office_day", "mediation_day", "open_talk", "reception"),
             "purpose": _pick(
                 "opinion_poll", "petition_screening", "civil_mediation", "legal_advice", "greeting"
@@ -120,7 +122,7 @@ LISTENING = {
     "opinions": Sample(
         1,
         {
-            "title": f"{THEMES} || '问题' || g || CASE WHEN g % 20000 = 7 THEN '罕见词' ELSE '' END",
+            "title": f"{THEMES} || '问题' || g || CASE WHEN {{rare}} THEN '罕见词' ELSE '' END",
             "type": _pick("opinion", "problem", "dispute"),
             "category": _pick("housing", "environment", "traffic", "education", "health", "labour", "family"),
             "channel": _pick("visit", "web", "telephone", "letter"),
@@ -155,7 +157,8 @@ def made(
 
     user = User.objects.values_list("pk", flat=True).get()
     day = f"(DATE '{first}' + (g * {(last - first).days + 1} / ({count} + 1))::int)"
-    words = {"open": f"(g > {count - OPEN_OPINIONS})", "day": day}
+    rare = f"(g % {max(1, count // RARE)} = 7)"
+    words = {"open": f"(g > {count - OPEN_OPINIONS})", "day": day, "rare": rare}
     columns = {
         "unit_id": "units.id",
         "occurred_on": day,

@@ -508,7 +508,7 @@ MUTATIONS = [
     Mutation(
         "similar opinions are looked for everywhere",
         "outreach/similar.py",
-        "scope = visible(Opinion.objects.present(), actor).filter(",
+        "scope = visible(Opinion.objects.present(), actor, listing=True).filter(",
         "scope = Opinion.objects.present().filter(",
         "nobody_sees",
         "tests/outreach/test_similar.py",
@@ -516,7 +516,7 @@ MUTATIONS = [
     Mutation(
         "matters of every district count as raised widely",
         "outreach/similar.py",
-        "        visible(Opinion.objects.present(), actor)\n        .filter",
+        "        visible(Opinion.objects.present(), actor, listing=True)\n        .filter",
         "        Opinion.objects.present()\n        .filter",
         "other_districts",
         "tests/outreach/test_similar.py",

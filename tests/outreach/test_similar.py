@@ -144,7 +144,7 @@ def test_likeness_is_symmetric_and_bounded(one: str, other: str) -> None:
 
 
 def communities(actor: Actor) -> list[list[str]]:
-    return [[unit.name for unit in matter.communities] for matter in raised_widely(actor, TODAY)]
+    return [[unit.name for unit in matter.communities] for matter in raised_widely(actor, TODAY).matters]
 
 
 def test_three_communities_within_thirty_days(
@@ -175,25 +175,45 @@ def test_other_districts_do_not_count(tree: SimpleNamespace, people: SimpleNames
 def test_the_home_page_of_the_office_tells_of_them(
     tree: SimpleNamespace, people: SimpleNamespace, raise_it: Any, sign_in: Callable[..., Client]
 ) -> None:
-    office = sign_in(people.office)
-    assert "widely-title" not in office.get("/").content.decode()
+    office, panel = sign_in(people.office), "/opinions/widely/?panel"
+    home = office.get("/").content.decode()
+    assert f'hx-get="{panel}"' in home  # asked once the page stands; the link is there without a script too
+    assert 'href="/opinions/widely/">' in home.split("widely-title", 2)[-1]
+    assert office.get(panel).content.decode().strip() == ""
     for unit in (tree.own, tree.sibling, tree.cousin):
         raise_it(unit, "垃圾清运不及时")
-    page = office.get("/").content.decode()
-    assert "widely-title" in page
-    assert 'href="/opinions/widely/">' in page.split("widely-title", 2)[-1]
-    assert "原话金丝雀" not in page
+    shown = office.get(panel).content.decode()
+    assert "有1件事项" in shown
+    assert "hx-get" not in shown
+    assert "原话金丝雀" not in shown
     assert "widely-title" not in sign_in(people.community_officer).get("/").content.decode()
 
 
-def test_the_panel_asks_once_and_of_others_nothing(
+def test_it_says_so_when_not_all_were_compared(
+    tree: SimpleNamespace,
+    people: SimpleNamespace,
+    raise_it: Any,
+    sign_in: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for days, unit in enumerate((tree.own, tree.sibling, tree.cousin, tree.own), start=1):
+        raise_it(unit, "垃圾清运不及时", days=days)
+    told = "只比对了最近的"
+    office = sign_in(people.office)
+    monkeypatch.setattr(similar, "MOST_COMPARED", 4)
+    assert told not in office.get("/opinions/widely/").content.decode()
+    monkeypatch.setattr(similar, "MOST_COMPARED", 3)
+    assert told in office.get("/opinions/widely/").content.decode()
+    assert raised_widely(Actor.of(people.office)).compared == 3
+
+
+def test_the_panel_costs_the_home_page_nothing(
     tree: SimpleNamespace, people: SimpleNamespace, raise_it: Any, django_assert_num_queries: Any
 ) -> None:
     for unit in (tree.own, tree.sibling, tree.cousin):
         raise_it(unit, "垃圾清运不及时", "某路")
-    for name, number in (("office", 1), ("street_officer", 0), ("community_officer", 0), ("leader", 0)):
+    for name in ("office", "street_officer", "community_officer", "leader"):
         actor = Actor.of(getattr(people, name))
-        with django_assert_num_queries(number):
+        with django_assert_num_queries(0):
             shown = similar.widely_at_home(actor)
         assert (shown is not None) is (name == "office")
-        assert shown is None or shown["number"] == 1
