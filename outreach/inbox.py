@@ -114,13 +114,17 @@ def rows_of(
 def _row(opinion: Opinion, actor: Actor, today: dt.date) -> dict[str, Any]:
     offered = life.offered(opinion, life.parties(actor, opinion))
     likely = "resume" if opinion.paused_on is not None else life.LIKELY.get(opinion.state, "")
+    is_overdue = deadlines.is_overdue(opinion, today)
     step = offered[0] if offered and offered[0].code == likely else None
+    if step is None and is_overdue and not opinion.is_supervised:
+        # The office has no step of its own to take: it presses on with whoever has.
+        step = next((one for one in offered if one.code == "supervise"), None)
     return {
         "opinion": opinion,
         "title": disclose(opinion, "title", actor),
         "url": reverse("record_detail", args=["opinions", opinion.pk]),
         "deadline": deadlines.in_words(opinion, today),
-        "is_overdue": deadlines.is_overdue(opinion, today),
+        "is_overdue": is_overdue,
         "step": step,
         "step_url": reverse("opinion_step", args=[opinion.pk, step.code]) if step else "",
         "at_once": step is not None and step.code in life.AT_ONCE,

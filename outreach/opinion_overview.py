@@ -102,7 +102,7 @@ def overview(request: HttpRequest, first: dt.date, last: dt.date) -> Overview:
     actor: Actor = request.actor  # type: ignore[attr-defined]
     kind = registry.kind(CODE)
     asked = {"occurred_on_from": first.isoformat(), "occurred_on_to": last.isoformat()}
-    listed = visible(Opinion.objects.present(), actor, listing=True)
+    listed = visible(Opinion.objects.present(), actor)
     rows = filter_set(kind, actor)(asked, queryset=listed, request=request).qs.order_by()
     names = [name for name, _heading, _choices in PARTS]
     counted = rows.values_list(*names).annotate(number=Count("pk"))

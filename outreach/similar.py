@@ -180,7 +180,7 @@ def raised_widely(actor: Actor, today: dt.date | None = None) -> Raised:
 
 
 def widely_at_home(actor: Actor) -> dict[str, Any] | None:
-    """The panel of the home page, for who may press on with such matters. It asks for their number once the page stands:
+    """The panel of the home page, for who may press on with such matters. It asks how many once the page stands:
     comparing the opinions of a month takes longer than the page."""
     if not actor.may(Permission.OPINION_SUPERVISE):
         return None

@@ -18,6 +18,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -214,7 +215,7 @@ def _detail_page(
     actor = _actor(request)
     title = title_of(record, actor)
     crumbs = [
-        {"label": kind.label_plural, "url": reverse("record_list", args=[kind.code])},
+        {"label": capfirst(str(kind.label_plural)), "url": reverse("record_list", args=[kind.code])},
         {"label": title, "url": ""},
     ]
     context = {

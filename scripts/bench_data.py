@@ -95,8 +95,9 @@ SAMPLES = {
 
 # The newest opinions, which are at work; those before them are closed.
 OPEN_OPINIONS = 300
-# Records with the rare word, among however many: a page of them is as long on either side.
+# Records with the rare word, and of one busy community, among however many: a page of them is full on either side.
 RARE = 50
+BUSY, BUSY_UNIT = 600, "S01C0001"
 THEMES = (
     _pick("邻里", "孝亲", "诚信", "敬老", "助学", "物业", "出行")
     + "||"
@@ -173,7 +174,9 @@ def made(
     select = (
         f"SELECT {', '.join(columns.values())} FROM generate_series(1::bigint, {count}) g"  # noqa: S608 (of names above)
         " JOIN (SELECT id, row_number() OVER (ORDER BY code) - 1 AS n FROM programs_unit) units"
-        f" ON units.n = abs(hashint8(g)::bigint) % {UNITS} ORDER BY g"
+        f" ON units.n = CASE WHEN g % {max(1, count // BUSY)} = 3 THEN"
+        f" (SELECT count(*) FROM programs_unit WHERE code < '{BUSY_UNIT}')"
+        f" ELSE abs(hashint8(g)::bigint) % {UNITS} END ORDER BY g"
     )
     return registry.kind(code).model._meta.db_table, ", ".join(columns), select
 

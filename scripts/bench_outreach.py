@@ -4,7 +4,7 @@
 Two PostgreSQL databases of 3,000 units, one with 10,000 visits and 10,000 opinions, one with a million of each
 (`--records`), both spread evenly over the last five years, so that every month of the large one is a hundred times as
 full. As many opinions are open in both, the newest of them: what is at work depends on the officers and not on the
-years. Public mood is left out.
+years. The officer's community, and a rare word, fill a page of a list on both sides. Public mood is left out.
 
 Every page is asked for in turn on both sides, each side in a process of its own, through the portal's views. Prints the
 server time on the large side as a multiple of that on the small one, each the quicker quarter of its rounds, and writes
@@ -62,7 +62,7 @@ def main() -> int:
     options = _options()
     with _side("small", FEW) as small, _side("large", options.records) as large:
         findings = [
-            _compared(f"{reader}: {name}", reader, path, small, large)
+            _compared(f"{reader}: {name}", reader, path, small, large, None if name in OVER_ALL else LIMIT)
             for reader in READERS
             for name, path in {**PAGES, **OVER_ALL}.items()
         ]
@@ -84,7 +84,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compared(name: str, reader: str, path: str, small: Connection, large: Connection) -> Finding:
+def _compared(
+    name: str, reader: str, path: str, small: Connection, large: Connection, limit: float | None
+) -> Finding:
     times: dict[str, list[float]] = {"small": [], "large": []}
     for _round in range(ROUNDS):
         for side, connection in (("small", small), ("large", large)):
@@ -94,7 +96,7 @@ def _compared(name: str, reader: str, path: str, small: Connection, large: Conne
                 raise SystemExit(f"{name}: {answer}")
             times[side].append(answer)
     few, many = (statistics.quantiles(taken[1:], n=4)[0] for taken in times.values())
-    finding = Finding(name, many / few, LIMIT, details={"small ms": few, "large ms": many})
+    finding = Finding(name, many / few, limit, details={"small ms": few, "large ms": many})
     tell([finding])
     return finding
 

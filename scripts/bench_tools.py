@@ -21,17 +21,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Finding:
-    """One measured value beside its target: a ratio, or what `unit` says."""
+    """One measured value beside its target, if it has one: a ratio, or what `unit` says."""
 
     name: str
     value: float
-    target: float
+    target: float | None
     unit: str = "×"
     at_least: bool = False
     details: dict[str, float] = field(default_factory=dict)
 
     @property
-    def is_met(self) -> bool:
+    def is_met(self) -> bool | None:
+        if self.target is None:
+            return None
         return self.value >= self.target if self.at_least else self.value <= self.target
 
     def as_dict(self) -> dict[str, Any]:
@@ -40,11 +42,12 @@ class Finding:
 
 def tell(findings: Iterable[Finding]) -> None:
     for finding in findings:
-        target = f"{'≥' if finding.at_least else '≤'} {finding.target:g} {finding.unit}"
+        sign, target = "≥" if finding.at_least else "≤", "no target"
+        if finding.target is not None:
+            target = f"{sign} {finding.target:g} {finding.unit}"
+        verdict = {True: "met", False: "MISSED", None: "told"}[finding.is_met]
         details = ", ".join(f"{name} {value:,.4g}" for name, value in finding.details.items())
-        print(
-            f"{'met' if finding.is_met else 'MISSED':7} {finding.value:9.2f} {finding.unit} ({target})  {finding.name}"
-        )
+        print(f"{verdict:7} {finding.value:9.2f} {finding.unit} ({target})  {finding.name}")
         print(f"{'':24}{details}")
 
 

@@ -60,6 +60,19 @@ def test_counts_are_those_of_the_lists(world: SimpleNamespace) -> None:
     assert (office["supervised"], office["district_overdue"]) == (1, 1)
 
 
+def test_the_office_presses_on_from_its_list_once(world: SimpleNamespace) -> None:
+    overdue = received(world, occurred_on=timezone.localdate() - dt.timedelta(days=30))
+    office = world.who("office")
+    (row,) = inbox.rows_of(office, "district_overdue")[0]
+    assert row["step"].code == "supervise"
+    assert not row["at_once"]  # it asks for a reason
+    step(world, overdue, "supervise", "office")
+    (row,) = inbox.rows_of(office, "district_overdue")[0]
+    assert row["step"] is None
+    own = inbox.rows_of(world.who("community_officer"), "overdue")[0]
+    assert [one["step"].code for one in own] == ["accept"]
+
+
 def test_one_click_acts_and_a_second_one_is_harmless(world: SimpleNamespace, sign_in: Any) -> None:
     opinion = received(world)
     client = sign_in(world.people.community_officer)
