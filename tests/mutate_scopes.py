@@ -500,7 +500,7 @@ MUTATIONS = [
     Mutation(
         "the overview of opinions counts everything",
         "outreach/opinion_overview.py",
-        "visible(Opinion.objects.present(), actor, listing=True)",
+        "visible(Opinion.objects.present(), actor)",
         "Opinion.objects.present()",
         "every_number_is_that_of_its_list",
         "tests/outreach/test_overview.py",
