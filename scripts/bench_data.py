@@ -152,7 +152,8 @@ LISTENING = {
 def made(
     code: str, count: int, first: dt.date, last: dt.date, samples: dict[str, Sample] = SAMPLES
 ) -> tuple[str, str, str]:
-    """Table, columns and a SELECT of made-up records of `samples`, of every unit alike, one day after the other."""
+    """Table, columns and a SELECT of made-up records of `samples`, one day after the other: of every unit alike, and
+    `BUSY` more of one community."""
     from programs import registry
     from programs.models import User
 
