@@ -105,7 +105,8 @@ messages: setup ## Bring the message catalogue up to date with the sources
 .PHONY: lock
 lock: $(VENV)/.dev ## Lock the requirements anew, within the ranges of requirements/*.in
 	@$(PIP_COMPILE) --upgrade -o requirements/base.txt requirements/base.in
-	@$(PIP_COMPILE) --upgrade -o requirements/dev.txt requirements/dev.in
+	@# pip looks for the newest of what is asked for with extras, unless the lock names the extras too.
+	@$(PIP_COMPILE) --no-strip-extras --upgrade -o requirements/dev.txt requirements/dev.in
 	@$(PIP_COMPILE) --upgrade -o requirements/node.txt requirements/node.in
 	@npm update --package-lock-only --silent --no-audit --no-fund
 

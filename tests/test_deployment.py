@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,17 @@ def test_locked_requirements_hold_hashes_and_no_address() -> None:
         assert "--hash=sha256:" in text
         assert not re.search(r"https?://|file:/|--index-url|--find-links", text)
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text(encoding="utf-8")
+
+
+def test_what_a_package_asks_for_with_extras_is_locked_with_them() -> None:
+    """Otherwise pip looks at the newest release of it, and refuses that for want of a hash."""
+    asked = {
+        name.lower()
+        for installed in metadata.distributions()
+        for line in installed.requires or ()
+        if "extra ==" not in line
+        for name in re.findall(r"^[\w.-]+\[[\w,-]+\]", line)
+    }
+    locked = "".join((ROOT / "requirements" / f"{name}.txt").read_text("utf-8") for name in ("base", "dev"))
+    assert "coverage[toml]" in asked
+    assert {name for name in asked if f"\n{name}==" not in f"\n{locked}"} == set()
